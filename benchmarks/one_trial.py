@@ -153,6 +153,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     from tame.core.recipe import Recipe
     from tame.parts.products import by_onednn
     from tame.trial.choose import Chooser
+    from tame.trial.measurements import Measurements
     from tame.trial.serial import Serial
     from tame.trial.unit import Job
 
@@ -163,7 +164,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
         "table.one_hot": 64, "batch_size": BATCH, "epochs": given.epochs, "seed": SEED, "optimizer.name": "adamw",
         "optimizer.lr": LR, "optimizer.weight_decay": DECAY, "schedule.name": "cosine",
     })  # fmt: skip
-    chooser = Chooser(given.folder, None, torch.device("cpu"))
+    chooser = Chooser(Measurements(given.folder / "engines.json", {}), torch.device("cpu"))
     # Measured in the first round, then cached; either way the engine is warm.
     (group,) = chooser.groups(material, [Job(0, recipe)], [0], range(len(examples)), examples)
     lane = group.lanes[0]

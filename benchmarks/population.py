@@ -274,6 +274,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from tame.trial.choose import Chooser
+    from tame.trial.measurements import Measurements
     from tame.trial.side_by_side import side_by_side
     from tame.trial.unit import Job
     from tame.worker.environment import usable_cores
@@ -283,7 +284,7 @@ def train_tame(given: argparse.Namespace) -> dict[str, Any]:
     part = PARTS[given.parts]
     material, examples, _ = opened(part)
     jobs = [Job(i, recipe_of(own, part, given.epochs)) for i, own in enumerate(draw(part, given.recipes, given.seed))]
-    chooser = Chooser(given.folder, None, torch.device("cpu"))
+    chooser = Chooser(Measurements(given.folder / "engines.json", {}), torch.device("cpu"))
     begun = time.perf_counter()
     chooser.groups(material, jobs, [0], range(len(examples)), examples, at_least=cores)
     choose_s = time.perf_counter() - begun

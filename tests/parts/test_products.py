@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 
 import pytest
@@ -17,6 +16,7 @@ from tame.kinds.tables.material import TableMaterial, TableTask
 from tame.parts.mlp import Columns, build_table_model
 from tame.parts.products import by_onednn, is_by_onednn, is_heavier, is_heavy, onednn_is_exact, product
 from tame.trial.choose import Chooser
+from tame.trial.measurements import Measurements
 from tame.trial.measurer import Rehearsals
 from tame.trial.population import Examples, Member
 from tame.trial.precision import agrees
@@ -145,14 +145,15 @@ class Machine(Rehearsals):
 def test_onednn_is_taken_for_heavy_members_where_it_is_exact_and_pays(tmp_path, exact, pays):
     machine = Machine(exact=exact, pays=pays)
     jobs = [Job(0, recipe_of()), Job(1, recipe_of(**{"model.width": 8}))]
-    for study in ("one", "other"):  # the second one remembers
-        chooser = Chooser(tmp_path / "cache", tmp_path / study, CPU, measurer=machine)
+    for _ in ("one", "other"):  # the second one has it from the machine, and keeps it too
+        known = {}
+        kept = Measurements(tmp_path / "engines.json", {}, known.__setitem__)
+        chooser = Chooser(kept, CPU, measurer=machine)
         groups = chooser.groups(material_of(), jobs, [0], range(NUM), examples_of())
         by_trial = {group.jobs[0].trial: group.precision.onednn for group in groups}
         assert by_trial == {0: exact and pays, 1: False}
         words = {each.group: "products by oneDNN" in each.why for each in chooser.uses()}
         assert sorted(words.values()) == [False, exact and pays]
-        known = json.loads((tmp_path / study / "engines.json").read_text())
         assert any(key.startswith("products") for key in known) == exact
     assert machine.asked.count("onednn") == int(exact)
 
@@ -212,8 +213,10 @@ def test_bfloat16_is_taken_where_it_pays_and_curves_agree(tmp_path, pays, loss):
     """Whether it pays is the machine's, whether curves agree is the study's, which asks for it once."""
     machine = Machine(pays=pays, loss=loss)
     jobs = [Job(i, recipe_of(**{"model.width": width})) for i, width in enumerate((256, 264, 8))]
+    held = {"one": {}, "other": {}}
     for study in ("one", "other", "other"):
-        chooser = Chooser(tmp_path / "cache", tmp_path / study, CPU, measurer=machine)
+        kept = Measurements(tmp_path / "engines.json", dict(held[study]), held[study].__setitem__)
+        chooser = Chooser(kept, CPU, measurer=machine)
         groups = chooser.groups(material_of(), jobs, [0], range(NUM), examples_of())
         taken = {group.jobs[0].trial: group.precision.half for group in groups}
         assert taken == {0: pays and loss == 1.0, 1: pays and loss == 1.0, 2: False}

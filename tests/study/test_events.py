@@ -127,6 +127,7 @@ KEPT = {
         "features_s": {"224": 1.5}, "words": ["an epoch takes 0.5 s"],
     },
     "forecast_corrected": {"mean_s": 0.5, "recipes": 24, "whole": 0, "all_s": 7200.0},
+    "measured": {"key": "12-table-cpu", "value": {"alone": 0.002, "together": {"4": 0.0005, "16": None}}},
     "how": {"trials": [0, 3], "how": {"stacked": True, "onednn": False, "half": False}},
     "engines": {"used": [{"group": "32x10", "members": 8, "engine": "stacked", "why": "faster"}]},
     "trained": {"trained_s": 1.5, "used_s": 2.5},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,8 @@ from tame.data.tables import Column, Table
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.material import TableMaterial
 from tame.trial.choose import Chooser, Measured
-from tame.trial.commands import Asked, Chosen, How, MemberOf, Note, PointMeasured, StateOf, Unsealed
+from tame.trial.commands import Asked, Chosen, How, MemberOf, Note, PointMeasured, Progress, StateOf, Unsealed
+from tame.trial.measurements import Measurements
 from tame.trial.measurer import Rehearsals
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member
@@ -58,7 +60,7 @@ def recipe_of(**changes):
 
 
 def groups_of(tmp_path, jobs, *, measurer=None, **how):
-    chooser = Chooser(tmp_path, None, CPU, measurer=measurer)
+    chooser = Chooser(Measurements(tmp_path / "engines.json", {}), CPU, measurer=measurer)
     return chooser.groups(material_of(), jobs, [0], range(NUM), examples_of(), **how), chooser
 
 
@@ -107,6 +109,41 @@ def test_measurements_are_cached_for_the_machine(tmp_path):
     first, _ = groups_of(tmp_path, jobs)
     again, _ = groups_of(tmp_path, jobs, measurer=Refuses())
     assert [type(g.lanes[0].engine) for g in first] == [type(g.lanes[0].engine) for g in again]
+
+
+def test_a_study_keeps_what_it_measured_and_is_not_asked_again(tmp_path):
+    """Whatever has become of what the machine remembers: another study may have measured it on a busy day."""
+    jobs, told = [Job(i, recipe_of()) for i in range(4)], {}
+    chooser = Chooser(Measurements(tmp_path / "a.json", {}, told.__setitem__), CPU, measurer=TOGETHER)
+    chooser.groups(material_of(), jobs, [0], range(NUM), examples_of())
+    assert len(told) == 1
+    groups_of(tmp_path, jobs, measurer=ALONE)  # in the other file
+    again = Chooser(Measurements(tmp_path / "engines.json", told, pytest.fail), CPU, measurer=Refuses())
+    (group,) = again.groups(material_of(), jobs, [0], range(NUM), examples_of())
+    assert isinstance(group.lanes[0].engine, Stacked)
+
+
+def test_what_the_machine_remembers_becomes_the_studys_own(tmp_path):
+    jobs, told = [Job(i, recipe_of()) for i in range(4)], {}
+    groups_of(tmp_path, jobs)
+    kept = Measurements(tmp_path / "engines.json", {}, told.__setitem__)
+    Chooser(kept, CPU, measurer=Refuses()).groups(material_of(), jobs, [0], range(NUM), examples_of())
+    assert told == json.loads((tmp_path / "engines.json").read_text())
+
+
+@pytest.mark.parametrize("engine", [Serial, Stacked])
+def test_what_other_programs_take_from_a_step_does_not_count(tmp_path, monkeypatch, engine):
+    """A thread that waits, as for a core on a busy machine, does no work meanwhile."""
+    task, member = material_of().task(recipe_of(), range(NUM), examples_of(), [0]), Member(-1, 0, recipe_of())
+
+    def measured():
+        own = Rehearsals()
+        return own.alone(Serial(task), member, 4) if engine is Serial else own.together(Stacked(task), [member], 4)
+
+    given, waited_s = type(task).batch, 0.03
+    measured()  # whatever the first time prepares
+    monkeypatch.setattr(type(task), "batch", lambda *args, **how: time.sleep(waited_s) or given(*args, **how))
+    assert 0 < measured() < waited_s
 
 
 DAMAGED = [{}, 3, {"alone": "x", "together": {}}, {"alone": None, "together": {}}, {"alone": 1.0, "together": [1]},
@@ -299,7 +336,7 @@ def test_what_is_delivered_is_trained_side_by_side_with_the_same_result(tmp_path
     found = [delivered(one_by_one, number, tmp_path / f"one{number}") for number in (0, 1)]
     together = trainer_of(tmp_path / "b", heard, measurer=ALONE)
     together.train_again([member for member, _ in found])
-    said = [(message.what, message.done, message.total) for message in heard]
+    said = [(each.what, each.done, each.total) for each in heard if isinstance(each, Progress)]
     assert sorted(said) == [("epochs of what is delivered", epoch, 2) for epoch in (1, 1, 2, 2)]
     steps = []
     listening = register_optimizer_step_pre_hook(lambda *_: steps.append(1))

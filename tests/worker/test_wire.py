@@ -25,6 +25,7 @@ from tame.trial.commands import (
     DeviceMemory,
     Doing,
     EndedEarly,
+    EngineMeasured,
     EngineUse,
     How,
     MemberOf,
@@ -179,6 +180,7 @@ POINTS = st.builds(
 )
 SAID = {
     "chosen": st.builds(Chosen, ROWS, HOWS),
+    "measured": st.builds(EngineMeasured, WORDS, st.booleans() | st.dictionaries(WORDS, st.none() | NUMBERS)),
     "point": st.builds(PointMeasured, WHOLE, POINTS),
     "end": st.builds(EndedEarly, WHOLE, WHOLE),
     "saved": st.builds(Saved, ROWS),

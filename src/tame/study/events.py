@@ -396,6 +396,16 @@ class HowChosen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasurementKept:
+    """What was measured of the engines for one kind of recipes. key: names it; value: plain values, which only the
+    worker reads."""
+
+    event_kind: ClassVar[str] = "measured"
+    key: str = ""
+    value: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnginesUsed:
     """Which engine trains which group of recipes: all choices so far."""
 
@@ -481,8 +491,8 @@ class Imported:
 StudyEvent = (
     Opened | Edited | Clock | PlanEvent | SetUpProbed | SpaceKept | SpaceAsked | Asked | Answered | Region | Rest
     | Prescribed | Remedied | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | MoreDataJudged | SealOpened
-    | Judgements | Delivered | Forecast | ForecastCorrected | HowChosen | EnginesUsed | Trained | WorkerRestarted
-    | Summary | Stopped | Ended | Imported
+    | Judgements | Delivered | Forecast | ForecastCorrected | HowChosen | MeasurementKept | EnginesUsed | Trained
+    | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
 # The study's state holds the last event of each kind, under the name of the kind, and all cases.
@@ -491,8 +501,8 @@ EVENTS: Mapping[str, type[StudyEvent]] = {
     for kind in (
         Opened, Edited, Clock, PlanEvent, SetUpProbed, SpaceKept, SpaceAsked, Asked, Answered, Region, Rest, Prescribed,
         Remedied, SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, MoreDataJudged, SealOpened, Judgements,
-        Delivered, Forecast, ForecastCorrected, HowChosen, EnginesUsed, Trained, WorkerRestarted, Summary, Stopped,
-        Ended, Imported,
+        Delivered, Forecast, ForecastCorrected, HowChosen, MeasurementKept, EnginesUsed, Trained, WorkerRestarted,
+        Summary, Stopped, Ended, Imported,
     )
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ from tame.core.records import Event, History, Point, curve_event, early_stop_eve
 from tame.kinds.known import kind_of
 from tame.store.disk import SAFE, write_inside, write_private
 from tame.store.lease import BusyError, Lease, hold
-from tame.study.events import Asked, HowChosen, Opened, StudyEvent, WorkerRestarted, event_of
+from tame.study.events import Asked, HowChosen, MeasurementKept, Opened, StudyEvent, WorkerRestarted, event_of
 from tame.study.folder import CONFIG, WRITTEN, is_interrupted, remove_made, take_folder, written_config
 from tame.study.inbox import Seal
 from tame.study.pace import Pace
@@ -37,7 +37,17 @@ from tame.study.record import (
 )
 from tame.study.state import State, Watcher, config_of, how_to_resume, state_of, unfinished
 from tame.study.summary import LEAST, summary_of
-from tame.trial.commands import Chosen, Commands, EndedEarly, Message, Note, PointMeasured, Progress, Saved
+from tame.trial.commands import (
+    Chosen,
+    Commands,
+    EndedEarly,
+    EngineMeasured,
+    Message,
+    Note,
+    PointMeasured,
+    Progress,
+    Saved,
+)
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
 from tame.worker.watch import LEAST_SILENCE_S, Patience
@@ -229,7 +239,7 @@ class Study:
 
     def hire(self, *, cache: Path, inline: bool, under: Path | None = None) -> None:
         """Starts the worker. under: a second cache that is only read."""
-        place = Place(cache=cache, study=self.folder, under=under)
+        place = Place(cache=cache, study=self.folder, under=under, measured=self.state.measurements)
         if inline:
             self._executor = inline_executor(place, hear=self._hear, build=self.build)
             return
@@ -279,6 +289,8 @@ class Study:
                     self.executor.interrupt()
             case Chosen(trials, how):
                 self._keep_curves((), event_of(HowChosen(trials=tuple(trials), how=how)))
+            case EngineMeasured(key, value):
+                self._keep_curves((), event_of(MeasurementKept(key=key, value=value)))
             case PointMeasured(trial, point):
                 self._waiting.setdefault(trial, []).append(point)
                 self.watcher.point(trial, point)

@@ -40,6 +40,7 @@ from tame.study.events import (
     HowChosen,
     Imported,
     Judgements,
+    MeasurementKept,
     MoreDataJudged,
     MoreSeeds,
     Opened,
@@ -116,6 +117,7 @@ class State:
     fold: Fold = field(default_factory=Fold)  # of the trials
     findings: list[Finding] = field(default_factory=list)
     hows: dict[int, How] = field(default_factory=dict)  # in which way a trial is trained
+    measurements: dict[str, object] = field(default_factory=dict)  # of the engines, by key
     cases: list[Case] = field(default_factory=list)
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch of a trial when it was last continued
     trained_s: float = 0.0  # seconds of training in the search
@@ -154,6 +156,7 @@ class State:
     forecast: Forecast | None = None
     forecast_corrected: ForecastCorrected | None = None
     how: HowChosen | None = None
+    measured: MeasurementKept | None = None
     engines: EnginesUsed | None = None
     trained: Trained | None = None
     worker_restarted: WorkerRestarted | None = None
@@ -325,6 +328,12 @@ def _of_choice(state: State, event: Event) -> None:
         state.hows |= dict.fromkeys(state.how.trials, state.how.how)
 
 
+def _of_measurement(state: State, event: Event) -> None:
+    _held(state, event)
+    assert state.measured is not None
+    state.measurements[state.measured.key] = state.measured.value
+
+
 def _of_training(state: State, event: Event) -> None:
     _held(state, event)
     assert state.trained is not None
@@ -351,6 +360,7 @@ STEPS: Mapping[str, Callable[[State, Event], None]] = {
     "result": _of_result,
     "test_opened": _of_opening,
     "how": _of_choice,
+    "measured": _of_measurement,
     "trained": _of_training,
 }
 

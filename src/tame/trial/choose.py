@@ -1,4 +1,4 @@
-"""Which engine trains a group, and how many members at once: measured in a few steps, cached for the machine.
+"""Which engine trains a group, and how many members at once: measured in a few steps, once a study.
 
 The choice is not obvious: small models gain most from being trained together, until a group no longer fits into the
 cache; convolutions are slower together on a CPU; what torch.func cannot handle is trained one by one.
@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import nn
 
+from tame.core.clocks import work_clock
 from tame.core.errors import StorageError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
@@ -27,7 +26,7 @@ from tame.parts.optimizers import OPTIMIZERS
 from tame.parts.products import by_onednn
 from tame.trial.commands import EngineUse, Fold, How
 from tame.trial.fitted import Fitted, SparseTask
-from tame.trial.measurements import recall, remember
+from tame.trial.measurements import Measurements
 from tame.trial.measurer import Measurer, Rehearsals
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Examples, Member, Task
@@ -39,7 +38,7 @@ from tame.trial.traced import TRACES
 from tame.trial.training_material import Material
 from tame.trial.unit import Job, Lane
 
-FORMAT = 11  # of the cached measurements
+FORMAT = 12  # of the cached measurements
 SIZES = (1, 4, 16, 64)  # group sizes that are tried, if there are at least half as many members
 GROUP_BYTES = 512 * 2**20  # limit on parameters, gradients, moments and activations of a group
 STEPS = 4
@@ -120,16 +119,10 @@ class Group:
 
 
 class Chooser:
-    """Groups jobs. A study keeps its choices, so that it repeats; a machine keeps its measurements.
+    """Groups jobs, by what was measured. measurer: measures how long a step takes; by default on this machine."""
 
-    measurer: measures how long a step takes; by default on this machine.
-    """
-
-    def __init__(
-        self, cache: Path, study: Path | None, device: torch.device, *, measurer: Measurer | None = None
-    ) -> None:
-        self._machine = cache / "engines.json"
-        self._study = study / "engines.json" if study else None
+    def __init__(self, kept: Measurements, device: torch.device, *, measurer: Measurer | None = None) -> None:
+        self._kept = kept
         self._device = device
         self._known: dict[str, Measured] = {}
         self._uses: dict[str, EngineUse] = {}
@@ -137,7 +130,7 @@ class Chooser:
         self._parts = 1  # parts of each batch, likewise
         self._traces = TRACES
         self._measurer = measurer or Rehearsals()
-        self._precisions = Precisions(self._study, self._machine, device, self._measurer)
+        self._precisions = Precisions(kept, device, self._measurer)
 
     def groups(
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
@@ -197,13 +190,13 @@ class Chooser:
             return Choice(False, 1, 0.0, material.reason)
         key = self._key(material, recipe, rows, examples, folds)
         if key not in self._known:
-            self._known[key] = self._remembered(key) or Measured(0.0, {})
+            self._known[key] = self._kept.recall(key, Measured.from_json) or Measured(0.0, {})
         known = self._known[key]
         if any(size <= 2 * members and size not in known.together for size in SIZES):
             known, is_all = self._measured(known, members, material, recipe, folds, rows, examples)
             self._known[key] = known
             if math.isfinite(known.alone):
-                self._remember(key, known, [path for path in self._paths() if is_all or path != self._machine])
+                self._kept.remember(key, known.to_json(), shared=is_all)
         if math.isinf(known.alone):
             return Choice(False, 1, 0.0, "memory ran out while it was measured")
         found = known.choice(members)
@@ -290,13 +283,14 @@ class Chooser:
         with by_onednn(precision.onednn):
             alone = known.alone or self._seconds_alone(Serial(task), member)
             together, most = dict(known.together), self._most(task, member)
-            begun, is_all = time.monotonic(), True
+            clock = work_clock(self._device.type)
+            begun, is_all = clock(), True
             for size in [size for size in SIZES if size <= 2 * members and size not in together]:
                 past = bool(together) and together[max(together)] > 1.2 * min(together.values())
                 if size > max(4, most) or past or math.inf in (alone, *together.values()):
                     together[size] = math.inf  # does not fit into memory, or larger than the best
                     continue
-                if together and time.monotonic() - begun > LONG_S:
+                if together and clock() - begun > LONG_S:
                     together[size], is_all = math.inf, False
                     continue
                 group = [replace(member, trial=-1 - i) for i in range(size)]
@@ -310,9 +304,6 @@ class Chooser:
         """How many members fit into the memory that a group may use."""
         recipe = member.recipe
         return max(1, GROUP_BYTES // member_bytes(task.build(member), recipe, recipe.batch(len(task.examples))))
-
-    def _paths(self) -> list[Path]:
-        return [path for path in (self._study, self._machine) if path is not None]
 
     def _key(
         self, material: Material, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]
@@ -328,20 +319,6 @@ class Chooser:
             recipe.then.start < 1, recipe.model.dropout > 0,
         )  # fmt: skip
         return "-".join(map(str, parts)) + self._precisions.of(material, recipe, rows, examples, folds).key
-
-    def _remembered(self, key: str) -> Measured | None:
-        for path in self._paths():
-            found = recall(path, key, Measured.from_json)
-            if found is not None:
-                if path == self._machine:
-                    self._remember(key, found, self._paths())
-                return found
-        return None
-
-    @staticmethod
-    def _remember(key: str, found: Measured, paths: Sequence[Path]) -> None:
-        for path in paths:
-            remember(path, key, found.to_json())
 
     def _note(self, recipe: Recipe, choice: Choice, num: int, more: str) -> None:
         own = recipe.model

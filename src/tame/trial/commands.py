@@ -162,6 +162,17 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineMeasured:
+    """What was measured of the engines for one kind of recipes, which is not measured again in this study.
+
+    key: names the kind; value: plain values, which only the worker reads.
+    """
+
+    key: str
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
 class PointMeasured:
     """A trial was trained for one more epoch; sent again for epochs that a checkpoint holds."""
 
@@ -208,7 +219,7 @@ class Doing:
     limit_s: float | None
 
 
-Message = Chosen | PointMeasured | EndedEarly | Saved | Progress | Note | Doing
+Message = Chosen | EngineMeasured | PointMeasured | EndedEarly | Saved | Progress | Note | Doing
 
 
 class Commands(Protocol):
@@ -265,8 +276,8 @@ class Commands(Protocol):
         ...
 
     def slowdown(self, recipe: Recipe) -> float:
-        """The factor by which other processes on this machine slow down the short steps of a recipe; 1 if steps are
-        long, since their measurement already includes it."""
+        """The factor by which other processes on this machine slow down the steps of a recipe; 1 where what is
+        measured of them already includes it."""
         ...
 
     # Training

@@ -10,14 +10,13 @@ import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from tame.core.recipe import Recipe
 from tame.parts.products import by_onednn, is_heavier, is_heavy
 from tame.trial.commands import Fold
-from tame.trial.measurements import recall, remember
+from tame.trial.measurements import Measurements
 from tame.trial.measurer import Measurer
 from tame.trial.population import Examples, Member, Task
 from tame.trial.settings import group_key
@@ -51,13 +50,12 @@ class Precision:
 
 @dataclass(slots=True)
 class Precisions:
-    """The precision of each kind of members. study, machine: files that cache measurements.
+    """The precision of each kind of members.
 
-    Whether curves agree is cached only for the study, since it depends on its data.
+    Whether curves agree depends on the data, so that other studies do not count.
     """
 
-    study: Path | None
-    machine: Path
+    kept: Measurements
     device: torch.device
     measurer: Measurer
     _known: dict[Hashable, Precision] = field(default_factory=dict)
@@ -90,15 +88,13 @@ class Precisions:
         return Precision(onednn, half)
 
     def _is(self, name: str, measure: Callable[[], bool], *, shared: bool = True) -> bool:
-        """The measurement of this name, cached by the study or, if `shared`, by the machine."""
+        """The measurement of this name; shared: as in `Measurements`."""
         key = f"{name}-{FORMAT}-{torch.__version__}-{self.device.type}-{os.cpu_count()}"
         if key not in self._measured:
-            paths = [path for path in (self.study, self.machine if shared else None) if path is not None]
-            known = (recall(path, key, _yes_or_no) for path in paths)
-            found = next((own for own in known if own is not None), None)
-            self._measured[key] = measure() if found is None else found
-            for path in paths:
-                remember(path, key, self._measured[key])
+            found = self.kept.recall(key, _yes_or_no, shared=shared)
+            if found is None:
+                self.kept.remember(key, found := measure(), shared=shared)
+            self._measured[key] = found
         return self._measured[key]
 
 

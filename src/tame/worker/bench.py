@@ -99,6 +99,10 @@ class Bench:
         """Whether the steps of all these recipes are so short that one core per training is best."""
         return self.device.type == "cpu" and all(map(self.material.small, recipes))
 
+    def is_timed_by_work(self, recipe: Recipe) -> bool:
+        """Whether what is measured of its steps does not include what other programs take."""
+        return self.is_small([recipe]) or (self.device.type == "cpu" and self.material.stacks(recipe))
+
     def cores(self, recipes: Sequence[Recipe]) -> int:
         """How many trainings of these recipes run side by side: one per core if their steps are small."""
         return usable_cores() if self.is_small(recipes) else 1

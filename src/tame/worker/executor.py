@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,7 @@ class WorkerBug(Exception):
 class Place:
     """Where an executor stores its files. under: a second cache, which is only read.
 
+    measured: what the study has measured of engines, by key; whoever begins later finds in it what joined meanwhile.
     kind: the kind of data that will be opened, which a process may load before it is asked to; "" if not known.
     """
 
@@ -27,6 +28,7 @@ class Place:
     study: Path | None
     under: Path | None = None
     kind: str = ""
+    measured: Mapping[str, object] = field(default_factory=dict)
 
 
 class Executor(Protocol):

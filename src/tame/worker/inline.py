@@ -24,7 +24,14 @@ class InlineExecutor:
         self._watch: Watch | None = None
         self._stopped = self._interrupted = False
         self._handlers = handlers_of(
-            Trainer(cache=place.cache, study=place.study, under=place.under, emit=self._emit, build=build)
+            Trainer(
+                cache=place.cache,
+                study=place.study,
+                under=place.under,
+                measured=place.measured,
+                emit=self._emit,
+                build=build,
+            )
         )
 
     @property

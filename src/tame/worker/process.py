@@ -60,8 +60,7 @@ class ProcessExecutor:
         self._kind = place.kind
         self._log = log
         self._restarted = restarted
-        study, under = (str(path) if path else None for path in (place.study, place.under))
-        self._start = Start(str(place.cache), study, under)
+        self._place = place
         self._lasting: dict[str, Call] = {}
         self._lock = threading.Lock()
         self._number = 0  # of the last command
@@ -110,7 +109,7 @@ class ProcessExecutor:
             try:
                 if self._fresh:
                     self._fresh = False
-                    self._ask(self._start, self._hear)  # such as that a checkpoint is damaged
+                    self._ask(_start(self._place), self._hear)  # such as that a checkpoint is damaged
                     for earlier in self._lasting.values():
                         self._ask(earlier, _nobody)
                 answer = self._ask(call, self._hear)
@@ -222,6 +221,11 @@ class ProcessExecutor:
         if self._process.stdout:
             self._process.stdout.close()
         return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _start(place: Place) -> Start:
+    study, under = (str(path) if path else None for path in (place.study, place.under))
+    return Start(str(place.cache), study, under, dict(place.measured))
 
 
 def _nobody(_: Message) -> None:

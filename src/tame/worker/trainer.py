@@ -31,6 +31,7 @@ from tame.trial.commands import (
     DeviceMemory,
     Doing,
     EndedEarly,
+    EngineMeasured,
     Fold,
     How,
     MemberOf,
@@ -46,6 +47,7 @@ from tame.trial.commands import (
     Unsealed,
     Validation,
 )
+from tame.trial.measurements import Measurements
 from tame.trial.measurer import Measurer
 from tame.trial.member_states import MemberStates
 from tame.trial.own_module import is_out_of_memory
@@ -63,19 +65,21 @@ from tame.worker.machine import peak_bytes, slowdown
 class Trainer:
     """The commands of the worker. `emit` sends messages on the way to the coordinator.
 
-    under: a second cache, whose pixels and features are only read; measurer: measures how long a step takes; run:
-    trains a unit as `Unit.advance` does.
+    under: a second cache, whose pixels and features are only read; measured: what the study has measured before, by
+    key; measurer: measures how long a step takes; run: trains a unit as `Unit.advance` does.
     """
 
     def __init__(
         self, *, cache: Path, study: Path | None, emit: Emit, build: Build | None = None, under: Path | None = None,
-        measurer: Measurer | None = None, run: Callable[..., None] = Unit.advance,
+        measured: Mapping[str, object] | None = None, measurer: Measurer | None = None,
+        run: Callable[..., None] = Unit.advance,
     ) -> None:  # fmt: skip
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         states = None
         if study:
             states = MemberStates(Checkpoints(study / "checkpoints"), note=lambda text: emit(Note(text)))
-        self._bench = Bench(Chooser(cache, study, device, measurer=measurer), states, device, emit)
+        kept = Measurements(cache / "engines.json", measured or {}, lambda key, value: emit(EngineMeasured(key, value)))
+        self._bench = Bench(Chooser(kept, device, measurer=measurer), states, device, emit)
         self._judging = Judging(self._bench)
         self._run = run
         self._room = Room(
@@ -156,7 +160,7 @@ class Trainer:
             return probe(task, Member(-1, folds[0], recipe), limit_s=limit_s)
 
     def slowdown(self, recipe: Recipe) -> float:
-        return slowdown(usable_cores()) if self._bench.is_small([recipe]) else 1.0
+        return slowdown(usable_cores()) if self._bench.is_timed_by_work(recipe) else 1.0
 
     # Training --------------------------------------------------------------------------------------------------------
 

@@ -27,13 +27,24 @@ from tame.core.errors import (
     unknown,
 )
 from tame.core.plain import from_plain, to_plain
-from tame.trial.commands import Chosen, Commands, Doing, EndedEarly, Message, Note, PointMeasured, Progress, Saved
+from tame.trial.commands import (
+    Chosen,
+    Commands,
+    Doing,
+    EndedEarly,
+    EngineMeasured,
+    Message,
+    Note,
+    PointMeasured,
+    Progress,
+    Saved,
+)
 
 T = TypeVar("T")
 MOST_SHOWN = 80  # characters of an unreadable line
 MESSAGES: Mapping[str, type[Message]] = {
-    "chosen": Chosen, "point": PointMeasured, "end": EndedEarly, "saved": Saved, "progress": Progress, "note": Note,
-    "doing": Doing,
+    "chosen": Chosen, "measured": EngineMeasured, "point": PointMeasured, "end": EndedEarly, "saved": Saved,
+    "progress": Progress, "note": Note, "doing": Doing,
 }  # fmt: skip
 _NAMES: Mapping[type[Message], str] = {kind: name for name, kind in MESSAGES.items()}
 ERRORS: Mapping[str, type[TameError]] = {
@@ -46,11 +57,15 @@ ERRORS: Mapping[str, type[TameError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a training process stores its files. under: a second cache, which is only read."""
+    """Where a training process stores its files. under: a second cache, which is only read.
+
+    measured: what the study has measured of engines so far, by key.
+    """
 
     cache: str
     study: str | None = None
     under: str | None = None
+    measured: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
