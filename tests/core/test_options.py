@@ -24,6 +24,7 @@ from tame.core.columns import SAYABLE, write_columns
 from tame.core.config import (
     ARRAYS,
     FIELDS,
+    MOST_WORKERS,
     OPTIONS,
     PYTHON_ONLY,
     SEARCHES,
@@ -75,6 +76,7 @@ TEXTS: dict[str, st.SearchStrategy[Texts]] = {
     "trials": st.integers(1, 100_000).map(lambda n: (str(n),)),
     "epochs": st.integers(1, 100_000).map(lambda n: (str(n),)),
     "seed": st.integers(1, 2**63 - 1).map(lambda n: (str(n),)),
+    "workers": st.integers(1, MOST_WORKERS).map(lambda n: (str(n),)),
 }
 
 

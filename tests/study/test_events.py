@@ -135,6 +135,7 @@ KEPT = {
         "base": {"epochs": 9}, "trials": [[0, "default", "paused", 3, 1.5, None, {}], [3, "sobol", "failed", 0, None,
                                                                                         None, {"epochs": 3}]],
     },
+    "workers": {"workers": 2, "threads": 4, "gpus": ["0", "1"]},
     "worker_restarted": {"how": "killed"},
     "stopped": {"used_s": 3.5},
     "ended": {"why": "no time", "code": 5, "used_s": 4.5},

@@ -209,7 +209,7 @@ def fit(
     tame.Choice), or texts as on the command line; set: fields that are fixed; start_from: folders of earlier studies
     whose best recipes are tried first; settings: the fields of StudyConfig (target, image, text,
     columns={"year": "category", "id": "ignore"}, backbone, trials, epochs, search, widen, stop_search_early, metric,
-    seed, out, store, ...).
+    seed, workers, out, store, ...).
     Raises the errors of tame.core.errors.
 
     >>> import numpy as np
@@ -406,15 +406,16 @@ def resume(
     folder: str | Path, *, model: Build | None = None, time: str | float | None = None,
     space: Mapping[str, Dimension] | Sequence[str] = (), quiet: bool = False, data: str | Path | None = None,
     backbone: str | Path | None = None, val: str | None = None, test: str | None = None, costs: str | None = None,
-    start_from: str | Path | Sequence[str | Path] = (), store: str | None = None,
+    start_from: str | Path | Sequence[str | Path] = (), store: str | None = None, workers: int | None = None,
 ) -> FittedStudy:  # fmt: skip
     """Continues a study that was stopped or killed, to its end.
 
     data, backbone, val, test, costs, start_from, store: what it uses from outside its folder, as it was started with;
     needed only for a study that you did not start on this machine, which is otherwise refused.
 
-    model: as in `load`; time: counted from now, for a study that had too little time to train anything; space: new
-    dimensions, or wider ones. Raises UsageError for a narrower space, and for a time once recipes have started.
+    model: as in `load`; workers: as in `fit`, from here on; time: counted from now, for a study that had too little
+    time to train anything; space: new dimensions, or wider ones. Raises UsageError for a narrower space, and for a time
+    once recipes have started.
 
     >>> tame.resume("runs/example", quiet=True).score == study.score  # it had come to its end
     True
@@ -430,5 +431,7 @@ def resume(
     if texts := asked(model, space, None, None)[0]:
         ask_for(Path(folder), texts, store=address)
     with watching(quiet=quiet) as watcher:
-        result = resume_study(Path(folder), watcher, build=model, outside=outside, store=address)
+        result = resume_study(
+            Path(folder), watcher, build=model, outside=outside, store=address, workers=_scalar(workers)
+        )
     return FittedStudy(Path(folder), result.to_json(), model)

@@ -43,6 +43,7 @@ from tame.app.commands import (  # noqa: E402
     StoreOption,
     TimeOption,
     WiderOption,
+    WorkersOption,
     app,
     command,
     print_json,
@@ -85,6 +86,7 @@ def resume(
     test: Annotated[str | None, typer.Option(help=AGAIN.format("--test"), metavar="PART")] = None,
     costs: Annotated[str | None, typer.Option(help=AGAIN.format("loss.costs"), metavar="COSTS")] = None,
     start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
+    workers: WorkersOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -106,7 +108,7 @@ def resume(
     if wider := parse_space(space or ()):
         ask_for(study, wider, store=address)
     with _telling_failures(as_json=json, store=address), watching(quiet=quiet) as watcher:
-        result = resume_study(study, watcher, inline=inline, outside=outside, store=address)
+        result = resume_study(study, watcher, inline=inline, outside=outside, store=address, workers=workers)
     show_result(result, as_json=json)
 
 

@@ -112,7 +112,7 @@ Examples:
   tame learn fit --test"""
 FIT = in_panels(OPTIONS)
 PLAN = tuple(
-    name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store")
+    name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store", "workers")
 )  # what a plan depends on
 CHECK = (
     "data", "task", "target", "image", "text", "label_pattern", "columns", "groups", "order", "backbone", "val", "test",
@@ -126,6 +126,9 @@ JsonOption = Annotated[
 ]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="no progress on stderr", metavar="", rich_help_panel=OUTPUT)
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", help="as in tame fit, from here on (default: as it was started)", metavar="N")
 ]
 InlineOption = Annotated[bool, typer.Option("--inline", help="train in this process, for debugging", hidden=True)]
 MoreTimeOption = Annotated[

@@ -47,6 +47,7 @@ from tame.study.heed import attended, go_on
 from tame.study.record import server_of
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume, read_state, readable, unfinished, unmuted
+from tame.worker.crew import crew_of
 
 WRITTEN = ("report.json", "report.html")
 HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
@@ -66,6 +67,7 @@ def fit_study(
     afterwards: called with the finished study, while its worker still has the data.
     """
     require_installed(config.search)
+    _require_workers(config, inline=inline or config.model == INLINE)
     kind_of(config).look_at(config)  # bad data leaves no folder behind
     cache_folder()  # likewise
     folder = Path("runs")
@@ -96,6 +98,14 @@ def fit_study(
                 folder.rmdir()
 
 
+def _require_workers(config: StudyConfig, *, inline: bool) -> None:
+    """Raises UsageError for workers that cannot be: beside a training in this process, or without a GPU each."""
+    workers = config.workers or 1
+    alone = "what is trained in this process has no other workers (--inline, or a function that they cannot import)"
+    require(not inline or workers == 1, f"{alone}; leave out workers")
+    crew_of(workers)
+
+
 def resolved(config: StudyConfig) -> StudyConfig:
     """The config with absolute paths, so that a study can be resumed from another folder, and with its backbone."""
     edits = None if config.edits is None else str(Path(config.edits).resolve())
@@ -116,10 +126,11 @@ def _other_table(name: str, path: str | None) -> str | None:
 
 def resume_study(
     folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., object] | None = None,
-    outside: Outside | None = None, store: str | None = None,
+    outside: Outside | None = None, store: str | None = None, workers: int | None = None,
 ) -> Result:  # fmt: skip
     """Continues a study that was stopped or killed; returns the result again if it is finished.
 
+    workers: from here on, None for as many as it was started with.
     outside: what it uses from outside its folder, which must be given for a study that this user did not start here;
     store: likewise the server that keeps its events. Raises RefusedError where they are not.
     """
@@ -133,6 +144,7 @@ def resume_study(
             command = how_to_resume(folder, model=study.config.model)
             require(build is not None, f"this study trains your own model; resume it with: {command}")
             inline = True
+        study.config = _with_workers(study, workers, inline=inline)
         if study.state.result is not None:
             watcher.note("this study is already finished; here is its result")
             if lost:
@@ -165,6 +177,16 @@ def _fits_together(study: Study, *, own: bool) -> Iterator[None]:
             raise
         told = f"{type(problem).__name__}: {problem}"
         raise StorageError(f"{study.folder}: its record does not fit together ({told})") from problem
+
+
+def _with_workers(study: Study, workers: int | None, *, inline: bool) -> StudyConfig:
+    """The config of a study that goes on with so many workers. Raises UsageError as `_require_workers`."""
+    config = study.config if workers is None else replace(study.config, workers=workers)
+    if inline and workers is None and (config.workers or 1) > 1:
+        study.watcher.note("a module of your own goes on in this process, without other workers")
+        config = replace(config, workers=None)
+    _require_workers(config, inline=inline)
+    return config
 
 
 def _allow(study: Study, given: Outside) -> None:

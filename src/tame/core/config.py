@@ -45,6 +45,7 @@ METRIC_MODES = {
     "rmse": "min", "mae": "min", "r2": "max", "bits_per_character": "min",
 }  # fmt: skip
 SEARCHES = ("auto", "asha", "gp", "grid", "hyperband", "pbt", "random", "sha", "sobol", "thaw", "tpe")
+MOST_WORKERS = 64
 LEAST_GROUPS = 3  # of each class: it is learned, chosen by and tested by different ones
 ACTS = False  # whether the doctor does so where nothing is said of it
 CLASSIFICATION_METRICS = ("accuracy", "balanced_accuracy", "f1_macro", "log_loss", "roc_auc", "average_precision")
@@ -52,7 +53,8 @@ REGRESSION_METRICS = ("rmse", "mae", "r2")
 LANGUAGE_METRICS = ("bits_per_character",)
 
 
-SELDOM = ("columns", "image", "text", "label_pattern", "store", "mute", "edits")  # said of few studies, and so not kept
+# Said of few studies, and so not kept.
+SELDOM = ("columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers")
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
     "target", "image", "text", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val",
@@ -249,6 +251,10 @@ class StudyConfig:
             "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT
         ).metadata,
     )
+    workers: int | None = field(default=None, metadata=Option(
+        "processes that train at the same time, each with its own GPU if there are any (default: 1)", kind="whole",
+        metavar="N", repeated="never", group=BUDGET,
+    ).metadata)  # fmt: skip
     store: str | None = field(  # None: in the study's folder
         default=None,
         metadata=Option(
@@ -362,12 +368,14 @@ def _check_numbers(config: StudyConfig) -> None:
         value = getattr(config, name)
         unsaid = name == "ensemble" and value is None
         require(unsaid or isinstance(value, bool), f"{name} must be true or false, got {value!r}")
-    for name in ("trials", "epochs", "folds", "seed"):
+    for name in ("trials", "epochs", "folds", "seed", "workers"):
         value = getattr(config, name)
         require(value is None or type(value) is int, f"{name} must be a whole number, got {value!r}")
     for name in ("trials", "epochs"):
         value = getattr(config, name)
         require(value is None or 1 <= value <= 100_000, f"{name} must be 1 to 100000, got {value}")
+    workers = config.workers
+    require(workers is None or 1 <= workers <= MOST_WORKERS, f"workers must be 1 to {MOST_WORKERS}, got {workers}")
     require(config.folds is None or 2 <= config.folds <= 20, f"folds must be 2 to 20, got {config.folds}")
     require(0 <= config.seed < 2**63, f"seed must be 0 to 2**63 - 1, got {config.seed}")
 

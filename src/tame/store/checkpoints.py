@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from tame.core.errors import StorageError, UsageError, require
-from tame.core.files import read_bytes, remove_drafts, require_own_folder, write_bytes
+from tame.core.files import read_bytes, reading, remove_drafts, require_own_folder, write_bytes
 from tame.store.disk import SAFE, sync_folder, why
 
 MOST_BYTES = 2**36  # of one checkpoint
@@ -51,13 +51,16 @@ class _Version:
 class Checkpoints:
     """The checkpoints in one folder: of each name the last one saved and the one before it.
 
-    Opened for writing (by the one process that holds the study's lease), the folder is made if it is missing and files
-    that a killed writer left half written are removed. Raises StorageError, RefusedError for a folder that is a link.
+    Opened for writing (by the one process that holds the study's lease, or those that it started), the folder is made
+    if it is missing and, if `tidies`, files that a killed writer left half written are removed: only where no other
+    process writes. Processes that write at the same time write different names. Raises StorageError, RefusedError for a
+    folder that is a link.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False, tidies: bool = True) -> None:
         self._folder = folder
         self._read_only = read_only
+        self._tidies = tidies
         require_own_folder(folder)
         if not read_only:
             try:
@@ -133,11 +136,25 @@ class Checkpoints:
         """All names that have a checkpoint, sorted."""
         return sorted({version.name for version in self._read_versions(None)})
 
+    def numbers(self) -> dict[str, int]:
+        """The number of the last checkpoint of each name, which rises with every save."""
+        return {version.name: version.number for version in reversed(self._read_versions(None))}
+
+    def about(self, name: str) -> dict[str, str] | None:
+        """What the last checkpoint of that name says of itself in its first bytes, which `load` checks; None if it is
+        gone or cannot be read."""
+        for version in self._read_versions(name):
+            unread = suppress(OSError, LookupError, ValueError, TypeError, MemoryError)
+            with unread, reading(self._folder, version.path.name) as file:
+                return _meta(file.read(8), file.read)
+        return None
+
     def _prepare(self) -> None:
         if not self._folder.is_dir():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_folder(self._folder.parent)
-        remove_drafts(self._folder)
+        if self._tidies:
+            remove_drafts(self._folder)
 
     def _versions(self, name: str | None) -> list[_Version]:
         """Stored versions of one name, or of all, the newest first."""
@@ -193,6 +210,10 @@ def _pack(tensors: Mapping[str, np.ndarray], meta: Mapping[str, str]) -> bytes:
 
 def _unpack(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     tensors: dict[str, np.ndarray] = safetensors.load(content)
-    header_end = 8 + int.from_bytes(content[:8], "little")
-    meta: dict[str, str] = json.loads(json.loads(content[8:header_end])["__metadata__"][_META])
-    return tensors, meta
+    return tensors, _meta(content[:8], lambda size: content[8 : 8 + size])
+
+
+def _meta(size: bytes, header: Callable[[int], bytes]) -> dict[str, str]:
+    """The meta of a file that begins with the size of its header. header: gives so many bytes of what follows."""
+    meta: dict[str, str] = json.loads(json.loads(header(int.from_bytes(size, "little")))["__metadata__"][_META])
+    return meta

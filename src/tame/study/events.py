@@ -423,6 +423,16 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersHired:
+    """Several workers train from here on. threads: of each while all of them train; gpus: one for each, or none."""
+
+    event_kind: ClassVar[str] = "workers"
+    workers: int = 1
+    threads: int = 1
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRestarted:
     """The training process ended and was started again."""
 
@@ -492,7 +502,7 @@ StudyEvent = (
     Opened | Edited | Clock | PlanEvent | SetUpProbed | SpaceKept | SpaceAsked | Asked | Answered | Region | Rest
     | Prescribed | Remedied | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | MoreDataJudged | SealOpened
     | Judgements | Delivered | Forecast | ForecastCorrected | HowChosen | MeasurementKept | EnginesUsed | Trained
-    | WorkerRestarted | Summary | Stopped | Ended | Imported
+    | WorkersHired | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
 # The study's state holds the last event of each kind, under the name of the kind, and all cases.
@@ -501,8 +511,8 @@ EVENTS: Mapping[str, type[StudyEvent]] = {
     for kind in (
         Opened, Edited, Clock, PlanEvent, SetUpProbed, SpaceKept, SpaceAsked, Asked, Answered, Region, Rest, Prescribed,
         Remedied, SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, MoreDataJudged, SealOpened, Judgements,
-        Delivered, Forecast, ForecastCorrected, HowChosen, MeasurementKept, EnginesUsed, Trained, WorkerRestarted,
-        Summary, Stopped, Ended, Imported,
+        Delivered, Forecast, ForecastCorrected, HowChosen, MeasurementKept, EnginesUsed, Trained, WorkersHired,
+        WorkerRestarted, Summary, Stopped, Ended, Imported,
     )
 }  # fmt: skip
 

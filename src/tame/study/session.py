@@ -22,7 +22,16 @@ from tame.core.records import Event, History, Point, curve_event, early_stop_eve
 from tame.kinds.known import kind_of
 from tame.store.disk import SAFE, write_inside, write_private
 from tame.store.lease import BusyError, Lease, hold
-from tame.study.events import Asked, HowChosen, MeasurementKept, Opened, StudyEvent, WorkerRestarted, event_of
+from tame.study.events import (
+    Asked,
+    HowChosen,
+    MeasurementKept,
+    Opened,
+    StudyEvent,
+    WorkerRestarted,
+    WorkersHired,
+    event_of,
+)
 from tame.study.folder import CONFIG, WRITTEN, is_interrupted, remove_made, take_folder, written_config
 from tame.study.inbox import Seal
 from tame.study.pace import Pace
@@ -48,6 +57,7 @@ from tame.trial.commands import (
     Progress,
     Saved,
 )
+from tame.worker.crew import crew_of
 from tame.worker.executor import Executor, Place
 from tame.worker.executors import inline_executor, process_executor
 from tame.worker.watch import LEAST_SILENCE_S, Patience
@@ -249,10 +259,14 @@ class Study:
             self.keep(WorkerRestarted(how=how))
 
         kind = kind_of(self.config).name if self.state.data is None else self.state.kind
+        crew = crew_of(self.config.workers or 1)
         self._executor = process_executor(
             replace(place, kind=kind), hear=self._hear, log=self.folder / "worker.log", restarted=restarted,
-            patience=self._patience(),
+            patience=self._patience, crew=crew,
         )  # fmt: skip
+        if crew.workers > 1:
+            self.keep(WorkersHired(workers=crew.workers, threads=crew.threads, gpus=crew.gpus))
+            self.watcher.note(crew.words)
 
     def _patience(self) -> Patience:
         """How long the worker may be silent; under a clock, no longer than that allows. A user's own module may hang;

@@ -61,6 +61,7 @@ from tame.study.events import (
     Tried,
     TuningJudged,
     WorkerRestarted,
+    WorkersHired,
     read_event,
 )
 from tame.study.record import Record, is_study, open_record
@@ -159,6 +160,7 @@ class State:
     measured: MeasurementKept | None = None
     engines: EnginesUsed | None = None
     trained: Trained | None = None
+    workers: WorkersHired | None = None
     worker_restarted: WorkerRestarted | None = None
     summary: Summary | None = None  # of all trials, for those who only show them
     stopped: Stopped | None = None

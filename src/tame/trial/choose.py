@@ -174,6 +174,20 @@ class Chooser:
         # Longest first, so that no core ends up alone with a long group.
         return [group for _, group in sorted(found, key=lambda each: each[0], reverse=True)]
 
+    def arranged(
+        self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples
+    ) -> Group | None:
+        """Jobs as one group, in the way in which they were arranged; None where memory is too short for groups as they
+        were arranged."""
+        how = jobs[0].how
+        if how is None or self._parts > 1 or self._smaller > 1:
+            return None
+        sets = material.lanes(jobs[0].recipe, rows, examples, folds) if how.stacked else [[fold] for fold in folds]
+        half = how.half if how.stacked else None
+        return Group(
+            list(jobs), self._lanes(material, jobs, sets, rows, examples, half=half), Precision(how.onednn, how.half)
+        )
+
     def choice(
         self, material: Material, recipe: Recipe, folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
         *, members: int,

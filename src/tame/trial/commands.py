@@ -49,12 +49,14 @@ class How:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """A trial to train. inherited: epochs that a copy has from its parent; how: None if it has not begun."""
+    """A trial to train. inherited: epochs that a copy has from its parent; how: None if it has not begun; group: which
+    trials it is trained with, where that was arranged."""
 
     trial: int
     recipe: Recipe
     inherited: int = 0
     how: How | None = None
+    group: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +102,20 @@ class EngineUse:
     members: int
     engine: Literal["stacked", "serial"]
     why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arranged:
+    """Trials in groups, those that take longest first, and in which way each group is trained.
+
+    at_once: how many groups one of several workers trains side by side; engines, preparing_s: as in `Advanced`.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+    hows: tuple[How, ...]
+    at_once: int
+    engines: tuple[EngineUse, ...]
+    preparing_s: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -291,6 +307,21 @@ class Commands(Protocol):
         PointMeasured for every epoch of every trial, EndedEarly for one that stops early, and Saved once all of this is
         safe.
         """
+        ...
+
+    def arrange(self, trials: Sequence[Asked], *, folds: Sequence[Fold], workers: int) -> Arranged:
+        """How these trials are divided among so many workers, with the engines that were measured once for all of them.
+
+        Sends Chosen for trials that begin.
+        """
+        ...
+
+    def hand_over(self, trials: Sequence[int]) -> None:
+        """Saves what this worker alone knows of these trials, so that another can continue from it."""
+        ...
+
+    def take_over(self, trials: Sequence[int]) -> None:
+        """Forgets what this worker knows of these trials: another one has trained them since, and saved them."""
         ...
 
     def copy(self, trials: Sequence[AskedCopy], *, folds: Sequence[Fold]) -> None:

@@ -33,6 +33,7 @@ class MemberStates:
         self._own: dict[tuple[int, Fold], Population] = {}
         self._best: dict[tuple[int, Fold], Population] = {}  # the best epoch of trials that may stop early
         self._index: dict[str, tuple[int, frozenset[int]]] = {}  # of each checkpoint: its epoch and its trials
+        self._numbers = checkpoints.numbers()  # of those that the index tells, to see which are written since
         for name in checkpoints.names():
             found = self._sound(name)
             if found is not None:
@@ -128,6 +129,28 @@ class MemberStates:
         with self._writing:
             self.checkpoints.save(name, tensors, meta)
             self._index[name] = _about(meta)
+
+    def hand_over(self, trials: Sequence[int]) -> None:
+        """Saves what is only in memory of these trials, each in a checkpoint of its own."""
+        for trial in trials:
+            own = [population for (number, _), population in self._own.items() if number == trial]
+            name = self._furthest(trial)
+            if own and (name is None or self._index[name][0] < max(each.epoch for each in own)):
+                self.save(f"trial-{trial}", own, [trial])
+
+    def take_over(self, trials: Sequence[int]) -> None:
+        """Forgets what is in memory of these trials; what other processes have saved since is known from here on."""
+        gone = set(trials)
+        self._own = {key: value for key, value in self._own.items() if key[0] not in gone}
+        self._best = {key: value for key, value in self._best.items() if key[0] not in gone}
+        self._curves = {trial: curve for trial, curve in self._curves.items() if trial not in gone}
+        numbers = self.checkpoints.numbers()
+        for name in [name for name in self._index if name not in numbers]:
+            del self._index[name]
+        for name in [name for name, number in numbers.items() if number != self._numbers.get(name)]:
+            meta = self.checkpoints.about(name)
+            if meta is not None:
+                self._index[name], self._numbers[name] = _about(meta), numbers[name]
 
     def forget(self, trials: Sequence[int], *, keep: Sequence[int]) -> None:
         """Drops trials that will never continue, and the checkpoints that contain none of `keep`."""

@@ -35,12 +35,18 @@ class Learned:
 
 
 class Bench:
-    """Set up by the first commands: `open` provides the material, `learn` the examples."""
+    """Set up by the first commands: `open` provides the material, `learn` the examples.
 
-    def __init__(self, chooser: Chooser, states: MemberStates | None, device: torch.device, emit: Emit) -> None:
+    share: the cores of this process while other workers train beside it; 0 where there are no others.
+    """
+
+    def __init__(
+        self, chooser: Chooser, states: MemberStates | None, device: torch.device, emit: Emit, *, share: int = 0
+    ) -> None:
         self.chooser = chooser
         self.device = device
         self.emit = emit
+        self.share = share
         self._states = states
         self._material: Material | None = None
         self._learned: Learned | None = None
@@ -80,6 +86,12 @@ class Bench:
             self.material, jobs, folds, own.rows, own.examples, begun=self.states.was_stacked, at_least=cores
         )
 
+    def arranged(self, jobs: Sequence[Job], folds: Sequence[Fold]) -> list[Group]:
+        """Jobs as the one group that they were arranged as, or in smaller ones where memory is too short for it."""
+        own = self.learned
+        group = self.chooser.arranged(self.material, jobs, folds, own.rows, own.examples)
+        return self.groups(jobs, folds) if group is None else [group]
+
     def smaller(self, group: Group, folds: Sequence[Fold]) -> list[Group]:
         """The same jobs in groups of half the size, after memory ran out. Raises StorageError if that does not help."""
         said = self.chooser.smaller(len(group.jobs))
@@ -103,11 +115,15 @@ class Bench:
         """Whether what is measured of its steps does not include what other programs take."""
         return self.is_small([recipe]) or (self.device.type == "cpu" and self.material.stacks(recipe))
 
-    def cores(self, recipes: Sequence[Recipe]) -> int:
-        """How many trainings of these recipes run side by side: one per core if their steps are small."""
-        return usable_cores() if self.is_small(recipes) else 1
+    def cores(self, recipes: Sequence[Recipe], *, share: int = 0) -> int:
+        """How many trainings of these recipes run side by side: one per core if their steps are small.
+
+        share: the cores that there are for them; 0 for all.
+        """
+        return (share or usable_cores()) if self.is_small(recipes) else 1
 
     @staticmethod
-    def threads(cores: int) -> threads:
-        """The number of torch threads for this many trainings side by side."""
-        return threads(1 if cores > 1 else torch.get_num_threads())
+    def threads(cores: int, *, share: int = 0) -> threads:
+        """The number of torch threads for each of so many trainings side by side. share: as in `cores`."""
+        most = torch.get_num_threads()
+        return threads(1 if cores > 1 else min(share or most, most))

@@ -10,6 +10,7 @@ from tame.core.probed import Probed
 from tame.core.recipe import Recipe
 from tame.trial.commands import (
     Advanced,
+    Arranged,
     Asked,
     AskedCopy,
     Fold,
@@ -72,6 +73,15 @@ class Client:
         self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool
     ) -> Advanced:
         return self._ask(Advanced, "advance", trials=trials, folds=folds, until=until, metric=metric, final=final)
+
+    def arrange(self, trials: Sequence[Asked], *, folds: Sequence[Fold], workers: int) -> Arranged:
+        return self._ask(Arranged, "arrange", trials=trials, folds=folds, workers=workers)
+
+    def hand_over(self, trials: Sequence[int]) -> None:
+        self._do("hand_over", trials=trials)
+
+    def take_over(self, trials: Sequence[int]) -> None:
+        self._do("take_over", trials=trials)
 
     def copy(self, trials: Sequence[AskedCopy], *, folds: Sequence[Fold]) -> None:
         self._do("copy", trials=trials, folds=folds)

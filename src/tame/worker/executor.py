@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tame.core.errors import WorkerError
 from tame.trial.commands import Commands, Message
+from tame.worker.wire import Call
 
 Hear = Callable[[Message], None]
+
+
+class WorkerLostError(WorkerError):
+    """The process that carries out a command died more often than it may be started again."""
 
 
 class WorkerBug(Exception):
@@ -21,6 +27,7 @@ class Place:
     """Where an executor stores its files. under: a second cache, which is only read.
 
     measured: what the study has measured of engines, by key; whoever begins later finds in it what joined meanwhile.
+    share: the cores of one of several workers while others train; 0 for the only one.
     kind: the kind of data that will be opened, which a process may load before it is asked to; "" if not known.
     """
 
@@ -29,6 +36,7 @@ class Place:
     under: Path | None = None
     kind: str = ""
     measured: Mapping[str, object] = field(default_factory=dict)
+    share: int = 0
 
 
 class Executor(Protocol):
@@ -53,4 +61,20 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Ends everything that was started."""
+        ...
+
+
+class Worker(Executor, Protocol):
+    """An executor that may be one of several."""
+
+    def carry_out(self, call: Call) -> object:
+        """The plain answer to a command.
+
+        Raises the TameError that the command raised, StoppedError after `stop`, WorkerBug for a bug in TAME, and
+        WorkerLostError if its process died more often than it may be started again.
+        """
+        ...
+
+    def begin_anew(self) -> None:
+        """Forgets the states of trials at the next command, and takes from its place what was measured since."""
         ...

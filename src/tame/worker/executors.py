@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tame.core.files import remove_drafts
+from tame.worker.crew import Crew
 from tame.worker.executor import Executor, Hear, Place
+from tame.worker.pool import PoolExecutor
 from tame.worker.process import ProcessExecutor
 from tame.worker.watch import Patience
 
@@ -22,7 +26,19 @@ def inline_executor(place: Place, *, hear: Hear, build: Build | None) -> Executo
 
 
 def process_executor(
-    place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None], patience: Patience
+    place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None], patience: Callable[[], Patience],
+    crew: Crew,
 ) -> Executor:  # fmt: skip
-    """An executor in a separate process; for the arguments see `ProcessExecutor`."""
-    return ProcessExecutor(place, hear=hear, log=log, restarted=restarted, patience=patience)
+    """The workers of a study, each in a separate process; for the arguments see `ProcessExecutor`."""
+
+    def hire(number: int, *, hear: Hear, restarted: Callable[[str], None]) -> ProcessExecutor:
+        own = replace(place, share=crew.threads if crew.workers > 1 else 0)
+        return ProcessExecutor(
+            own, hear=hear, log=log, restarted=restarted, patience=patience(), environment=crew.environment(number)
+        )
+
+    if crew.workers == 1:
+        return hire(0, hear=hear, restarted=restarted)
+    if place.study is not None:
+        remove_drafts(place.study, "checkpoints")  # which no worker may do beside others
+    return PoolExecutor(hire, workers=crew.workers, hear=hear, restarted=restarted)

@@ -19,7 +19,7 @@ class InlineExecutor:
     """For debugging, and for modules that another process cannot import. Values are converted as for a pipe."""
 
     def __init__(self, place: Place, *, hear: Hear, build: Build | None = None) -> None:
-        self.commands: Commands = Client(self._carry_out)
+        self.commands: Commands = Client(self.carry_out)
         self._hear = hear
         self._watch: Watch | None = None
         self._stopped = self._interrupted = False
@@ -47,7 +47,7 @@ class InlineExecutor:
     def close(self) -> None:
         """Nothing to end."""
 
-    def _carry_out(self, call: Call) -> object:
+    def carry_out(self, call: Call) -> object:
         self._interrupted = False
         with Watch(None, Patience(), lambda text: self._hear(Note(text))) as self._watch:
             answer = carry_out(self._handlers, call)

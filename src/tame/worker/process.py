@@ -16,7 +16,7 @@ from tame.core.files import appending
 from tame.trial.commands import Commands, Doing, Message, Note, Rehearsed
 from tame.worker.client import Client
 from tame.worker.environment import worker_environment
-from tame.worker.executor import Hear, Place, WorkerBug
+from tame.worker.executor import Hear, Place, WorkerBug, WorkerLostError
 from tame.worker.watch import Patience, Watch, end_group
 from tame.worker.wire import (
     Answer,
@@ -39,6 +39,15 @@ _NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 LASTING = ("open", "tell", "learn", "network")  # commands that a new process must get before it can continue
 
 
+def lasting(call: Call) -> str:
+    """Of what such a command takes the place when it is asked again: the same one, about the same question; "" for
+    another command."""
+    if call.name not in LASTING:
+        return ""
+    question = call.values["question"] if call.name == "tell" and isinstance(call.values, Mapping) else ""
+    return f"{call.name} {question}"
+
+
 class _SilentError(EOFError):
     """The process was ended because it had sent nothing for too long; the next may do better."""
 
@@ -47,14 +56,15 @@ class ProcessExecutor:
     """A worker in a separate process.
 
     hear: called with the messages on the way; restarted: called with the reason whenever the process had to be
-    restarted; patience: how long a command may run without a message before the process is ended.
+    restarted; patience: how long a command may run without a message before the process is ended; environment: more
+    variables of the process.
     """
 
     def __init__(
         self, place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None],
-        patience: Patience | None = None,
+        patience: Patience | None = None, environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
-        self.commands: Commands = Client(self._carry_out)
+        self.commands: Commands = Client(self.carry_out)
         self.patience = patience or Patience()
         self._hear = hear
         self._kind = place.kind
@@ -64,7 +74,8 @@ class ProcessExecutor:
         self._lasting: dict[str, Call] = {}
         self._lock = threading.Lock()
         self._number = 0  # of the last command
-        self._stopped = False
+        self._stopped = self._closed = False
+        self._environment = environment or {}
         self._process = self._spawn()
         self._fresh = True
 
@@ -87,7 +98,11 @@ class ProcessExecutor:
         with suppress(BrokenPipeError, ValueError, OSError):  # dead: whoever waits for an answer will notice
             self._write(Stop())
 
+    def begin_anew(self) -> None:
+        self._fresh = True
+
     def close(self) -> None:
+        self._closed = True
         if self._process.stdin:
             with suppress(BrokenPipeError):  # it was already dead, as intended
                 self._process.stdin.close()
@@ -99,12 +114,7 @@ class ProcessExecutor:
         if self._process.stdout:
             self._process.stdout.close()
 
-    def _carry_out(self, call: Call) -> object:
-        """The plain answer to a command.
-
-        Raises the TameError that the process raised, StoppedError after `stop`, WorkerBug for a bug in TAME, and
-        WorkerError if the process died more often than it may be restarted.
-        """
+    def carry_out(self, call: Call) -> object:
         for attempt in range(MAX_RESTARTS + 1):
             try:
                 if self._fresh:
@@ -118,12 +128,14 @@ class ProcessExecutor:
                     self.patience.took(read_answer(Rehearsed, answer, name=call.name).alone_s)
                 return answer
             except (EOFError, BrokenPipeError) as problem:
+                if self._closed:
+                    raise StoppedError("the process that trains was ended") from None
                 how = self._ended()
                 if isinstance(problem, _SilentError):
                     how = str(problem)
                 if attempt == MAX_RESTARTS:
                     log = f"; its log is in {self._log}" if self._log is not None else ""
-                    raise WorkerError(
+                    raise WorkerLostError(
                         f"the training process ended {MAX_RESTARTS + 1} times ({how}) on {call.name!r}{log}"
                     ) from None
                 self._restarted(how)
@@ -133,9 +145,7 @@ class ProcessExecutor:
 
     def _remember(self, call: Call) -> None:
         """Keeps what a new process must get: the last call of each command, and of each question of `tell`."""
-        if call.name in LASTING:
-            question = call.values["question"] if call.name == "tell" and isinstance(call.values, Mapping) else ""
-            key = f"{call.name} {question}"
+        if key := lasting(call):
             self._lasting.pop(key, None)  # it goes last, since it was the last call
             self._lasting[key] = call
 
@@ -147,7 +157,8 @@ class ProcessExecutor:
         command = [sys.executable, "-P", "-m", "tame.worker.serve", *([self._kind] if self._kind else [])]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
-            env={**worker_environment(), **os.environ}, start_new_session=True, creationflags=_NEW_GROUP,
+            env={**worker_environment(), **os.environ, **self._environment}, start_new_session=True,
+            creationflags=_NEW_GROUP,
         )  # fmt: skip
         if not isinstance(log, int):
             log.close()
@@ -225,7 +236,7 @@ class ProcessExecutor:
 
 def _start(place: Place) -> Start:
     study, under = (str(path) if path else None for path in (place.study, place.under))
-    return Start(str(place.cache), study, under, dict(place.measured))
+    return Start(str(place.cache), study, under, dict(place.measured), place.share)
 
 
 def _nobody(_: Message) -> None:

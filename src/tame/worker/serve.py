@@ -76,7 +76,9 @@ def main() -> None:
     def start(place: Start) -> Mapping[str, Callable[..., object]]:
         study, under = (Path(each) if each else None for each in (place.study, place.under))
         return handlers_of(
-            Trainer(cache=Path(place.cache), study=study, under=under, measured=place.measured, emit=emit)
+            Trainer(
+                cache=Path(place.cache), study=study, under=under, share=place.share, measured=place.measured, emit=emit
+            )
         )
 
     handlers: Mapping[str, Callable[..., object]] = {}

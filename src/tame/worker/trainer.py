@@ -25,6 +25,7 @@ from tame.store.checkpoints import Checkpoints
 from tame.trial.choose import Chooser, Group
 from tame.trial.commands import (
     Advanced,
+    Arranged,
     Asked,
     AskedCopy,
     Chosen,
@@ -65,21 +66,23 @@ from tame.worker.machine import peak_bytes, slowdown
 class Trainer:
     """The commands of the worker. `emit` sends messages on the way to the coordinator.
 
-    under: a second cache, whose pixels and features are only read; measured: what the study has measured before, by
-    key; measurer: measures how long a step takes; run: trains a unit as `Unit.advance` does.
+    under: a second cache, whose pixels and features are only read; share: its cores while other workers of the study
+    train, 0 where it is the only one; measured: what the study has measured before, by key; measurer: measures how long
+    a step takes; run: trains a unit as `Unit.advance` does.
     """
 
     def __init__(
         self, *, cache: Path, study: Path | None, emit: Emit, build: Build | None = None, under: Path | None = None,
-        measured: Mapping[str, object] | None = None, measurer: Measurer | None = None,
+        share: int = 0, measured: Mapping[str, object] | None = None, measurer: Measurer | None = None,
         run: Callable[..., None] = Unit.advance,
     ) -> None:  # fmt: skip
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         states = None
         if study:
-            states = MemberStates(Checkpoints(study / "checkpoints"), note=lambda text: emit(Note(text)))
+            kept_in = Checkpoints(study / "checkpoints", tidies=not share)
+            states = MemberStates(kept_in, note=lambda text: emit(Note(text)))
         kept = Measurements(cache / "engines.json", measured or {}, lambda key, value: emit(EngineMeasured(key, value)))
-        self._bench = Bench(Chooser(kept, device, measurer=measurer), states, device, emit)
+        self._bench = Bench(Chooser(kept, device, measurer=measurer), states, device, emit, share=share)
         self._judging = Judging(self._bench)
         self._run = run
         self._room = Room(
@@ -168,17 +171,18 @@ class Trainer:
         self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool
     ) -> Advanced:
         bench = self._bench
+        recipes = [each.recipe for each in trials]
         for each in trials:
             # What is lost of another trial is trained again; a copy would begin from nothing, and be another network.
             held = not each.inherited or bench.states.epoch(each.trial) >= each.inherited
             lost = f"the weights that trial {each.trial} has from its parent are lost; begin the study again"
             require(held, lost, error=StorageError)
-        jobs = [Job(each.trial, each.recipe, each.how) for each in trials]
-        cores = bench.cores([job.recipe for job in jobs])
-        with bench.threads(cores):
-            copied = {each.trial for each in trials if each.inherited}
+        is_arranged = all(each.group is not None for each in trials)
+        share = bench.share if is_arranged else 0
+        cores = bench.cores(recipes, share=share)
+        with bench.threads(cores, share=share):
             begun = time.monotonic()
-            groups = [g for own in self._apart(jobs, copied) for g in bench.groups(own, folds, cores)]
+            groups = self._arranged(trials, folds) if is_arranged else self._groups(trials, folds, cores)
             preparing_s = time.monotonic() - begun
             while groups:
                 self._tell(groups)
@@ -188,6 +192,26 @@ class Trainer:
                 failed = side_by_side(todo, cores=cores, emit=bench.emit, onednn=onednn)
                 groups = [own for place in failed for own in bench.smaller(groups[place], folds)]
         return Advanced(engines=bench.chooser.uses(), preparing_s=preparing_s)
+
+    def arrange(self, trials: Sequence[Asked], *, folds: Sequence[Fold], workers: int) -> Arranged:
+        bench, recipes = self._bench, [each.recipe for each in trials]
+        cores, begun = bench.cores(recipes), time.monotonic()
+        with bench.threads(cores):
+            groups = self._groups(trials, folds, max(cores, workers))
+        self._tell(groups)
+        return Arranged(
+            groups=tuple(tuple(job.trial for job in group.jobs) for group in groups),
+            hows=tuple(group.how for group in groups),
+            at_once=bench.cores(recipes, share=bench.share),
+            engines=bench.chooser.uses(),
+            preparing_s=time.monotonic() - begun,
+        )
+
+    def hand_over(self, trials: Sequence[int]) -> None:
+        self._bench.states.hand_over(trials)
+
+    def take_over(self, trials: Sequence[int]) -> None:
+        self._bench.states.take_over(trials)
 
     def copy(self, trials: Sequence[AskedCopy], *, folds: Sequence[Fold]) -> None:
         for epoch in sorted({each.epoch for each in trials}):
@@ -199,13 +223,25 @@ class Trainer:
         self._bench.states.forget(trials, keep=keep)
 
     def _tell(self, groups: Sequence[Group]) -> None:
-        """Tells in which way those trials are trained that begin now."""
-        begun: dict[How, list[int]] = {}
-        for group in groups:
-            begun.setdefault(group.how, []).extend(job.trial for job in group.jobs if job.how is None)
-        for how, trials in begun.items():
-            if trials:
-                self._bench.emit(Chosen(trials, how))
+        """Tells in which way those trials are trained that begin now, or that memory is too short to train as they
+        began; in the order of trials, however they are grouped."""
+        begun = {job.trial: group.how for group in groups for job in group.jobs if job.how != group.how}
+        ways: dict[How, list[int]] = {}
+        for trial in sorted(begun):
+            ways.setdefault(begun[trial], []).append(trial)
+        for how, trials in ways.items():
+            self._bench.emit(Chosen(trials, how))
+
+    def _groups(self, trials: Sequence[Asked], folds: Sequence[Fold], at_least: int) -> list[Group]:
+        jobs = [Job(each.trial, each.recipe, each.how) for each in trials]
+        copied = {each.trial for each in trials if each.inherited}
+        return [group for own in self._apart(jobs, copied) for group in self._bench.groups(own, folds, at_least)]
+
+    def _arranged(self, trials: Sequence[Asked], folds: Sequence[Fold]) -> list[Group]:
+        jobs: dict[int | None, list[Job]] = {}
+        for each in trials:
+            jobs.setdefault(each.group, []).append(Job(each.trial, each.recipe, each.how))
+        return [group for own in jobs.values() for group in self._bench.arranged(own, folds)]
 
     def _apart(self, jobs: Sequence[Job], copied: Collection[int]) -> list[list[Job]]:
         """The jobs in sets that may be grouped: one set, unless it has copies and the jobs are at different epochs.

@@ -59,13 +59,14 @@ ERRORS: Mapping[str, type[TameError]] = {
 class Start:
     """Where a training process stores its files. under: a second cache, which is only read.
 
-    measured: what the study has measured of engines so far, by key.
+    measured: what the study has measured of engines so far, by key; share: its cores while other workers train.
     """
 
     cache: str
     study: str | None = None
     under: str | None = None
     measured: Mapping[str, object] = field(default_factory=dict)
+    share: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,282 @@
+"""Several workers that share what a study trains, each a separate process.
+
+The first living one, the lead, carries out every command by itself but `advance`: of that it only says which trials are
+trained together and how, and then all workers take those groups, one after another. So what is measured is measured
+once, and the groups are the same for any number of workers.
+
+The weights of a trial are where it was trained last. Another worker takes them over from their checkpoint: every trial
+that goes on has one. A worker that dies is started again, and goes on from there; one that dies again and again is
+given up, and the others take its groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+from tame.core.errors import StoppedError
+from tame.core.plain import to_plain
+from tame.trial.commands import Advanced, Arranged, Commands, Message, Note
+from tame.worker.client import Client
+from tame.worker.executor import Hear, Worker, WorkerLostError
+from tame.worker.process import lasting
+from tame.worker.wire import Call, read_answer
+
+Values = Mapping[str, Any]  # of a command, in plain values
+Trials = tuple[int, ...]
+
+
+class Hire(Protocol):
+    """Starts the worker of this number. restarted: as in `ProcessExecutor`."""
+
+    def __call__(self, number: int, *, hear: Hear, restarted: Callable[[str], None]) -> Worker: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    """A worker, and what it was told of what lasts, by what that takes the place of."""
+
+    number: int
+    worker: Worker
+    told: dict[str, Call] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Restarted:
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A member has trained these groups, or has not."""
+
+    groups: Sequence[Trials]
+    problem: BaseException | None
+
+
+Said = Message | _Restarted | _Ended
+
+
+class PoolExecutor:
+    """Several workers as one executor.
+
+    hear: called, like restarted, in the thread that gives the commands, whichever worker a message comes from.
+    """
+
+    def __init__(self, hire: Hire, *, workers: int, hear: Hear, restarted: Callable[[str], None]) -> None:
+        self.commands: Commands = Client(self.carry_out)
+        self._hear = hear
+        self._restarted = restarted
+        self._said: SimpleQueue[tuple[_Member, Said]] = SimpleQueue()
+        self._is_round = self._is_interrupted = False
+        self._lasting: dict[str, Call] = {}
+        self._home: dict[int, int] = {}  # the worker that trained a trial last, by its number
+        self._threads = ThreadPoolExecutor(workers)
+        self._members: list[_Member] = []  # those that live; the first one is the lead
+        try:
+            for number in range(workers):
+                worker = hire(number, hear=partial(self._take, number), restarted=partial(self._take_restart, number))
+                self._members.append(_Member(number, worker))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._members[0].worker.pid
+
+    def stop(self) -> None:
+        for member in self._members:
+            member.worker.stop()
+
+    def interrupt(self) -> None:
+        self._is_interrupted = True
+        for member in self._members:
+            member.worker.interrupt()
+
+    def close(self) -> None:
+        for member in self._members:
+            member.worker.close()
+        self._threads.shutdown()
+
+    def carry_out(self, call: Call) -> object:
+        """The plain answer to a command. Raises as a worker does."""
+        self._is_interrupted = False
+        assert isinstance(call.values, Mapping)
+        if call.name == "advance":
+            return self._advance(call.values)
+        self._gather(_trials_of(call))
+        answer = self._by_lead(call)
+        if key := "forget" if call.name == "forget" else lasting(call):
+            self._lasting.pop(key, None)
+            self._lasting[key] = self._members[0].told[key] = call
+        if call.name == "copy":
+            self._home |= dict.fromkeys((each["trial"] for each in call.values["trials"]), self._members[0].number)
+        return answer
+
+    # One worker ------------------------------------------------------------------------------------------------------
+
+    def _by_lead(self, call: Call) -> object:
+        while True:
+            lead = self._members[0]
+            try:
+                self._tell(lead, is_lead=True)
+                return lead.worker.carry_out(call)
+            except WorkerLostError as problem:
+                self._lose(lead, problem)
+
+    def _tell(self, member: _Member, *, is_lead: bool = False) -> None:
+        """Tells a worker what was said to others and lasts. The network that is delivered is the lead's alone."""
+        for key, call in list(self._lasting.items()):
+            if member.told.get(key) is not call and (is_lead or call.name != "network"):
+                member.worker.carry_out(call)
+                member.told[key] = call
+
+    def _gather(self, trials: Sequence[int]) -> None:
+        """Lets the lead take over the states of trials that others have trained."""
+        for member in self._members[1:]:
+            own = [trial for trial in trials if self._home.get(trial) == member.number]
+            try:
+                if own:
+                    member.worker.carry_out(Call("hand_over", {"trials": own}))
+            except WorkerLostError as problem:
+                self._lose(member, problem)  # what had no checkpoint is trained again
+        lead = self._members[0].number
+        moved = [trial for trial in trials if self._home.get(trial, lead) != lead]
+        if moved:
+            self._by_lead(Call("take_over", {"trials": moved}))
+            self._home |= dict.fromkeys(moved, self._members[0].number)
+
+    def _lose(self, member: _Member, problem: WorkerLostError) -> None:
+        """Gives a worker up. Raises its problem if it was the last one."""
+        if len(self._members) == 1:
+            raise problem
+        if member is self._members[0]:
+            self._members[1].worker.begin_anew()  # the next lead, with what this one has measured
+        self._members.remove(member)
+        member.worker.close()
+        left = "one other goes on" if len(self._members) == 1 else f"{len(self._members)} others go on"
+        self._hear(Note(f"worker {member.number + 1} is given up, {left}: {problem}"))
+
+    # All workers -----------------------------------------------------------------------------------------------------
+
+    def _advance(self, values: Values) -> object:
+        arranged = self._arranged(values)
+        asked = {each["trial"]: each for each in values["trials"]}
+        for place, (group, how) in enumerate(zip(arranged.groups, arranged.hows, strict=True)):
+            asked |= {trial: {**asked[trial], "how": to_plain(how), "group": place} for trial in group}
+        self._is_round = True
+        try:
+            self._round([*arranged.groups], {**values, "trials": asked}, at_once=arranged.at_once)
+        finally:
+            self._is_round = False
+        return to_plain(Advanced(engines=arranged.engines, preparing_s=arranged.preparing_s))
+
+    def _arranged(self, values: Values) -> Arranged:
+        copied = any(each["inherited"] for each in values["trials"])
+        lead = self._members[0].number
+        moved = [trial for trial in (each["trial"] for each in values["trials"]) if self._home.get(trial, lead) != lead]
+        if copied and moved:  # trials at different epochs are not arranged together, so the lead must know these
+            self._by_lead(Call("take_over", {"trials": moved}))
+        given = {"trials": values["trials"], "folds": values["folds"], "workers": len(self._members)}
+        return read_answer(Arranged, self._by_lead(Call("arrange", given)), name="arrange")
+
+    def _round(self, todo: list[Trials], values: Values, *, at_once: int) -> None:
+        """Has all groups trained. Ends when nobody trains any more, whatever has happened."""
+        idle, num_busy, problem, is_deaf = list(self._members), 0, None, False
+        while True:
+            while idle and todo and problem is None and not self._is_interrupted:
+                self._send(idle.pop(0), todo, values, at_once=at_once)
+                num_busy += 1
+            if not num_busy:
+                break
+            member, said = self._said.get()
+            try:
+                if isinstance(said, _Ended):
+                    num_busy -= 1
+                    if isinstance(said.problem, WorkerLostError):
+                        todo += said.groups  # last, in case it is they that end workers
+                        self._lose(member, said.problem)
+                    else:
+                        idle.append(member)
+                        if said.problem is not None:
+                            raise said.problem
+                elif is_deaf:
+                    continue  # whoever hears has failed, and wants no more
+                elif isinstance(said, _Restarted):
+                    self._restarted(f"worker {member.number + 1}: {said.how}")
+                else:
+                    if self._is_interrupted:
+                        member.worker.interrupt()  # its command may have come after the word
+                    self._hear(said)
+            except BaseException as raised:
+                is_deaf = is_deaf or not isinstance(said, _Ended)
+                problem = raised if problem is None or isinstance(problem, StoppedError) else problem
+                for other in self._members:
+                    other.worker.interrupt()
+        if problem is None and todo:
+            problem = StoppedError("stopped by the user")
+        if problem is not None:
+            raise problem
+
+    def _send(self, member: _Member, todo: list[Trials], values: Values, *, at_once: int) -> None:
+        """Gives a member its next groups, if possible those whose weights it has."""
+
+        def strangeness(group: Trials) -> int:
+            homes = {self._home.get(trial) for trial in group}
+            return 0 if member.number in homes else 1 if homes == {None} else 2
+
+        groups = sorted(todo, key=strangeness)[:at_once]
+        for group in groups:
+            todo.remove(group)
+        trials = [trial for group in groups for trial in group]
+        moved = [trial for trial in trials if self._home.get(trial, member.number) != member.number]
+        self._home |= dict.fromkeys(trials, member.number)
+        calls = [Call("take_over", {"trials": moved})] if moved else []
+        calls.append(Call("advance", {**values, "trials": [values["trials"][trial] for trial in trials]}))
+        self._threads.submit(self._train, member, groups, calls)
+
+    def _train(self, member: _Member, groups: Sequence[Trials], calls: Iterable[Call]) -> None:
+        problem: BaseException | None = None
+        try:
+            self._tell(member)
+            for call in calls:
+                member.worker.carry_out(call)
+        except BaseException as raised:  # it is raised again in the thread that waits
+            problem = raised
+        self._said.put((member, _Ended(groups, problem)))
+
+    def _take_restart(self, number: int, how: str) -> None:
+        self._take(number, _Restarted(how))
+
+    def _take(self, number: int, said: Message | _Restarted) -> None:
+        """Takes a word of a worker: in a round from its own thread, for the one that waits.
+
+        Raises WorkerLostError where the worker was given up: others go on with what it had, so it is too late.
+        """
+        member = next((each for each in self._members if each.number == number), None)
+        if member is None:
+            raise WorkerLostError(f"worker {number + 1} was given up")
+        if self._is_round:
+            self._said.put((member, said))
+        elif isinstance(said, _Restarted):
+            self._restarted(f"worker {number + 1}: {said.how}")
+        else:
+            self._hear(said)
+
+
+def _trials_of(call: Call) -> list[int]:
+    """The trials whose weights a command for the lead alone needs."""
+    assert isinstance(call.values, Mapping)
+    match call.name:
+        case "validation" | "on_fewer":
+            return [call.values["state"]["trial"]]
+        case "train_again" | "network":
+            return [each["state"]["trial"] for each in call.values["members"]]
+        case "copy":
+            return [each["source"] for each in call.values["trials"]]
+    return []
