@@ -194,7 +194,8 @@ def test_an_option_that_was_renamed_is_taken_by_its_older_name_which_the_help_do
 def test_config_json_keeps_the_names_that_older_versions_read():
     config = StudyConfig(data="x", stop_search_early=True, start_from=("/x",))
     plain = config.to_json()
-    unsaid = ("columns", "image", "text", "label_pattern", "store", "mute", "edits", "doctor", "ensemble", "more_data")
+    unsaid = ("columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers",
+              "doctor", "ensemble", "more_data")  # fmt: skip
     assert list(plain) == [stored_name(name) for name in FIELDS if name not in unsaid]
     assert (plain["until_worthless"], plain["first"]) == (True, ["/x"])
     assert StudyConfig.from_json(json.loads(json.dumps(plain))) == config
@@ -222,7 +223,7 @@ def test_the_help_of_fit_shows_every_option_whole_at_80_columns():
     )
 
 
-NOT_OF_A_PLAN = {"widen", "doctor", "stop_search_early", "ensemble", "out", "store"}
+NOT_OF_A_PLAN = {"workers", "widen", "doctor", "stop_search_early", "ensemble", "out", "store"}
 
 
 @pytest.mark.parametrize("command", ["fit", "plan", "check"])
@@ -256,7 +257,7 @@ def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
     ]  # fmt: skip
     named = shlex.split(command_of(StudyConfig(data="x", label_pattern=r"(.+)_\d+.jpg")))
     assert named == ["tame", "fit", "x", "--label-pattern", r"(.+)_\d+.jpg", "--seed", "0"]
-    # Named already, not beside groups, only from Python; another folder, and where the events are; just seen, not
-    # beside a target.
-    left_out = {"data", "order", "model", "out", "store", "label_pattern"}
+    # Named already, not beside groups, only from Python; another folder, where the events are, who trains; just seen,
+    # not beside a target.
+    left_out = {"data", "order", "model", "out", "store", "workers", "label_pattern"}
     assert {each.name for each in fields(StudyConfig)} - left_out == set(TOLD)

@@ -122,7 +122,13 @@ def test_a_silent_worker_is_ended_and_the_error_says_so(tmp_path, given):
 def test_a_killed_process_is_restarted_and_continues_where_it_was(tmp_path, given):
     """It hears again what the first one was told, and nobody hears twice what was said on the way."""
     heard, reasons = [], []
-    with executor_in(tmp_path, hear=heard.append, restarted=reasons.append) as executor:
+
+    def restarted(how):
+        with pytest.raises(ProcessLookupError):
+            os.kill(first, 0)  # it has gone, so it can write nothing that the next one does not know
+        reasons.append(how)
+
+    with executor_in(tmp_path, hear=heard.append, restarted=restarted) as executor:
         commands, first = executor.commands, executor.pid
         commands.open("arrays", given)
         commands.learn(EXAMPLES)

@@ -18,6 +18,7 @@ from tame.core.recipe import Recipe
 from tame.core.records import Point
 from tame.trial.commands import (
     Advanced,
+    Arranged,
     Asked,
     AskedCopy,
     Chosen,
@@ -146,6 +147,16 @@ VALUES = {
         ),
         st.builds(Advanced, engines=st.lists(ENGINES, max_size=2).map(tuple), preparing_s=NUMBERS),
     ),
+    "arrange": (
+        st.fixed_dictionaries({"trials": st.lists(ASKED, max_size=2), "folds": FOLDS, "workers": WHOLE}),
+        st.builds(
+            Arranged, groups=st.lists(ROWS.map(tuple), max_size=2).map(tuple),
+            hows=st.lists(HOWS, max_size=2).map(tuple), at_once=WHOLE,
+            engines=st.lists(ENGINES, max_size=2).map(tuple), preparing_s=NUMBERS,
+        ),
+    ),
+    "hand_over": (st.fixed_dictionaries({"trials": ROWS}), NOTHING),
+    "take_over": (st.fixed_dictionaries({"trials": ROWS}), NOTHING),
     "copy": (
         st.fixed_dictionaries(
             {"trials": st.lists(

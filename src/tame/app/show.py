@@ -89,7 +89,7 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
         Text(),
         _text(_winner(result)),
         _sentence(words.trials_words(result)),
-        _text(f"{formats.count(result.epochs, 'epoch')} in {formats.duration(result.wall_s)}."),
+        _text(f"{formats.count(result.epochs, 'epoch')} in {formats.duration(result.wall_s)}{_workers(result)}."),
         *(_engines(result) if details else []),
         *_steps(result),
         Text(),
@@ -253,6 +253,11 @@ def _judged(result: Result) -> list[Text]:
 def _cases(cases: Sequence[CaseRow]) -> list[Text]:
     """What the doctor tried, and what came of it."""
     return [_sentence(f"tried: {line}") for case in cases[:MOST_CASES] for line in came_of_it(case)]
+
+
+def _workers(result: Result) -> str:
+    own = words.workers(result)
+    return f", {own}" if own else ""
 
 
 def _engines(result: Result) -> list[Text]:

@@ -255,12 +255,9 @@ class StudyConfig:
         "processes that train at the same time, each with its own GPU if there are any (default: 1)", kind="whole",
         metavar="N", repeated="never", group=BUDGET,
     ).metadata)  # fmt: skip
-    store: str | None = field(  # None: in the study's folder
-        default=None,
-        metadata=Option(
-            "keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never", group=OUTPUT
-        ).metadata,
-    )
+    store: str | None = field(default=None, metadata=Option(  # None: in the study's folder
+        "keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never", group=OUTPUT,
+    ).metadata)  # fmt: skip
 
     mute: tuple[str, ...] = field(
         default=(),

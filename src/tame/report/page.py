@@ -104,6 +104,7 @@ class Page:
     mattered: ImportanceSection
     search: Search
     engines: list[EngineRow]
+    trained_by: str
     again: list[tuple[str, str]]
     terms: list[Term]
 
@@ -214,6 +215,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes], expo
         mattered=importance_section.of_search(result, history),
         search=search_section.search(result, trials),
         engines=search_section.engines(result),
+        trained_by=words.workers(result),
         again=_to_reproduce(result),
         terms=terms(result, history),
     )

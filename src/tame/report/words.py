@@ -286,6 +286,14 @@ def trials_words(result: Result) -> str:
     return f"{count(result.trials, 'recipe')} tried; training runs, finalists included: {states_of(result)}"
 
 
+def workers(result: Result) -> str:
+    """By how many workers the trials were trained; "" for one."""
+    num, threads = result.machine.get("workers"), result.machine.get("threads_each")
+    if not isinstance(num, int) or not isinstance(threads, int):
+        return ""
+    return f"by {num} workers with {'a GPU' if result.machine.get('gpus') else count(threads, 'thread')} each"
+
+
 def states_of(result: Result) -> str:
     """How many trials ended in which state."""
     return counted(result.trial_states)

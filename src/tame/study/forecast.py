@@ -208,7 +208,8 @@ def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory
     if use.peak_bytes is None or own is None:
         return None, on_device
     held = use.peak_bytes + (own if use.process != os.getpid() else 0)
-    needs = held + (use.adds_bytes if device is None else 0)
+    others = (study.config.workers or 1) - 1  # of which each reads the data too
+    needs = held + others * use.peak_bytes + (use.adds_bytes if device is None else 0)
     return Memory(needs, None if left is None else left + held), on_device
 
 

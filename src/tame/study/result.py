@@ -156,7 +156,7 @@ def make_result(
         model=delivered.folder,
         report=str(study.folder / "report.html"),
         command=command(study),
-        machine={"system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count()},
+        machine=_machine(state),
         versions=_versions(),
     )
 
@@ -164,6 +164,18 @@ def make_result(
 def with_findings(study: Study, result: Result, winner: Finalist) -> Result:
     """The result with the findings of the study as they are now."""
     return replace(result, findings=tuple(headline(study, winner)), all_findings=len(unmuted(study.state)))
+
+
+def _machine(state: State) -> dict[str, str | int | None]:
+    """What trained the study; of several workers those of the last process."""
+    found: dict[str, str | int | None] = {
+        "system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count(),
+    }  # fmt: skip
+    own = state.workers
+    if own is None or own.workers == 1:
+        return found
+    found |= {"workers": own.workers, "threads_each": own.threads}
+    return {**found, "gpus": len(own.gpus)} if own.gpus else found
 
 
 def _versions() -> dict[str, str]:

@@ -264,8 +264,9 @@ class Study:
             replace(place, kind=kind), hear=self._hear, log=self.folder / "worker.log", restarted=restarted,
             patience=self._patience, crew=crew,
         )  # fmt: skip
-        if crew.workers > 1:
+        if crew.workers > 1 or self.state.workers is not None:
             self.keep(WorkersHired(workers=crew.workers, threads=crew.threads, gpus=crew.gpus))
+        if crew.workers > 1:
             self.watcher.note(crew.words)
 
     def _patience(self) -> Patience:

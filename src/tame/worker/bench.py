@@ -122,6 +122,11 @@ class Bench:
         """
         return (share or usable_cores()) if self.is_small(recipes) else 1
 
+    def in_all(self, recipes: Sequence[Recipe]) -> int:
+        """How many trainings of these recipes run side by side in this machine's memory, those of other workers too."""
+        others = usable_cores() // self.share if self.share and self.device.type == "cpu" else 1
+        return max(self.cores(recipes), others)
+
     @staticmethod
     def threads(cores: int, *, share: int = 0) -> threads:
         """The number of torch threads for each of so many trainings side by side. share: as in `cores`."""

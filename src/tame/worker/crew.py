@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
 from tame.core.errors import UsageError, require
 from tame.worker.environment import usable_cores
+from tame.worker.executor import Place
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 DRIVER = Path("/proc/driver/nvidia/gpus")  # a folder for each GPU, on Linux
@@ -34,9 +34,11 @@ class Crew:
         said = f"{self.workers} workers train at the same time, with {each} each"
         return said if self.workers <= cores else f"{said}; there are only {cores} cores, so that some of them wait"
 
-    def environment(self, number: int) -> Mapping[str, str]:
-        """What the process of this worker is told beside what all are told: which GPU is its own."""
-        return {VISIBLE: self.gpus[number]} if self.gpus else {}
+    def place(self, whole: Place, number: int) -> Place:
+        """The place of the worker of this number in that of the study."""
+        if self.workers == 1:
+            return whole
+        return replace(whole, share=self.threads, gpu=self.gpus[number] if self.gpus else "")
 
 
 def crew_of(workers: int) -> Crew:

@@ -27,7 +27,7 @@ class Place:
     """Where an executor stores its files. under: a second cache, which is only read.
 
     measured: what the study has measured of engines, by key; whoever begins later finds in it what joined meanwhile.
-    share: the cores of one of several workers while others train; 0 for the only one.
+    share: the cores of one of several workers while others train; 0 for the only one. gpu: its own, as CUDA names it.
     kind: the kind of data that will be opened, which a process may load before it is asked to; "" if not known.
     """
 
@@ -37,6 +37,7 @@ class Place:
     kind: str = ""
     measured: Mapping[str, object] = field(default_factory=dict)
     share: int = 0
+    gpu: str = ""
 
 
 class Executor(Protocol):

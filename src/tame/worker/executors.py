@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +31,8 @@ def process_executor(
     """The workers of a study, each in a separate process; for the arguments see `ProcessExecutor`."""
 
     def hire(number: int, *, hear: Hear, restarted: Callable[[str], None]) -> ProcessExecutor:
-        own = replace(place, share=crew.threads if crew.workers > 1 else 0)
-        return ProcessExecutor(
-            own, hear=hear, log=log, restarted=restarted, patience=patience(), environment=crew.environment(number)
-        )
+        own = crew.place(place, number)
+        return ProcessExecutor(own, hear=hear, log=log, restarted=restarted, patience=patience())
 
     if crew.workers == 1:
         return hire(0, hear=hear, restarted=restarted)

@@ -16,18 +16,32 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 from tame.core.errors import StoppedError
-from tame.core.plain import to_plain
+from tame.core.plain import from_plain, to_plain
 from tame.trial.commands import Advanced, Arranged, Commands, Message, Note
 from tame.worker.client import Client
 from tame.worker.executor import Hear, Worker, WorkerLostError
 from tame.worker.process import lasting
 from tame.worker.wire import Call, read_answer
 
-Values = Mapping[str, Any]  # of a command, in plain values
+Values = Mapping[str, object]  # of a command, in plain values
 Trials = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What a command says of a trial, or of what it comes from, that matters here."""
+
+    trial: int
+    inherited: int = 0
+    source: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedMember:
+    state: _Named
 
 
 class Hire(Protocol):
@@ -115,7 +129,7 @@ class PoolExecutor:
             self._lasting.pop(key, None)
             self._lasting[key] = self._members[0].told[key] = call
         if call.name == "copy":
-            self._home |= dict.fromkeys((each["trial"] for each in call.values["trials"]), self._members[0].number)
+            self._home |= {each.trial: self._members[0].number for each in _named(call.values)}
         return answer
 
     # One worker ------------------------------------------------------------------------------------------------------
@@ -166,31 +180,37 @@ class PoolExecutor:
 
     def _advance(self, values: Values) -> object:
         arranged = self._arranged(values)
-        asked = {each["trial"]: each for each in values["trials"]}
+        every = from_plain(list[dict[str, object]], values["trials"], what="the trials to train")
+        asked = dict(zip([each.trial for each in _named(values)], every, strict=True))
         for place, (group, how) in enumerate(zip(arranged.groups, arranged.hows, strict=True)):
-            asked |= {trial: {**asked[trial], "how": to_plain(how), "group": place} for trial in group}
+            for trial in group:
+                asked[trial] |= {"how": to_plain(how), "group": place}
         self._is_round = True
         try:
-            self._round([*arranged.groups], {**values, "trials": asked}, at_once=arranged.at_once)
+            self._round([*arranged.groups], values, asked, at_once=arranged.at_once)
         finally:
             self._is_round = False
         return to_plain(Advanced(engines=arranged.engines, preparing_s=arranged.preparing_s))
 
     def _arranged(self, values: Values) -> Arranged:
-        copied = any(each["inherited"] for each in values["trials"])
-        lead = self._members[0].number
-        moved = [trial for trial in (each["trial"] for each in values["trials"]) if self._home.get(trial, lead) != lead]
-        if copied and moved:  # trials at different epochs are not arranged together, so the lead must know these
+        trials, lead = _named(values), self._members[0].number
+        moved = [each.trial for each in trials if self._home.get(each.trial, lead) != lead]
+        if moved and any(
+            each.inherited for each in trials
+        ):  # trials at different epochs are not arranged together, so the lead must know these
             self._by_lead(Call("take_over", {"trials": moved}))
         given = {"trials": values["trials"], "folds": values["folds"], "workers": len(self._members)}
         return read_answer(Arranged, self._by_lead(Call("arrange", given)), name="arrange")
 
-    def _round(self, todo: list[Trials], values: Values, *, at_once: int) -> None:
-        """Has all groups trained. Ends when nobody trains any more, whatever has happened."""
+    def _round(self, todo: list[Trials], values: Values, asked: Mapping[int, object], *, at_once: int) -> None:
+        """Has all groups trained, and ends when nobody trains any more, whatever has happened.
+
+        asked: what is asked of each trial.
+        """
         idle, num_busy, problem, is_deaf = list(self._members), 0, None, False
         while True:
             while idle and todo and problem is None and not self._is_interrupted:
-                self._send(idle.pop(0), todo, values, at_once=at_once)
+                self._send(idle.pop(0), todo, values, asked, at_once=at_once)
                 num_busy += 1
             if not num_busy:
                 break
@@ -223,7 +243,9 @@ class PoolExecutor:
         if problem is not None:
             raise problem
 
-    def _send(self, member: _Member, todo: list[Trials], values: Values, *, at_once: int) -> None:
+    def _send(
+        self, member: _Member, todo: list[Trials], values: Values, asked: Mapping[int, object], *, at_once: int
+    ) -> None:
         """Gives a member its next groups, if possible those whose weights it has."""
 
         def strangeness(group: Trials) -> int:
@@ -237,7 +259,7 @@ class PoolExecutor:
         moved = [trial for trial in trials if self._home.get(trial, member.number) != member.number]
         self._home |= dict.fromkeys(trials, member.number)
         calls = [Call("take_over", {"trials": moved})] if moved else []
-        calls.append(Call("advance", {**values, "trials": [values["trials"][trial] for trial in trials]}))
+        calls.append(Call("advance", {**values, "trials": [asked[trial] for trial in trials]}))
         self._threads.submit(self._train, member, groups, calls)
 
     def _train(self, member: _Member, groups: Sequence[Trials], calls: Iterable[Call]) -> None:
@@ -269,14 +291,20 @@ class PoolExecutor:
             self._hear(said)
 
 
+def _named(values: Values) -> list[_Named]:
+    """The trials that a command names."""
+    return from_plain(list[_Named], values["trials"], what="the trials of a command")
+
+
 def _trials_of(call: Call) -> list[int]:
     """The trials whose weights a command for the lead alone needs."""
     assert isinstance(call.values, Mapping)
     match call.name:
         case "validation" | "on_fewer":
-            return [call.values["state"]["trial"]]
+            return [from_plain(_Named, call.values["state"], what="the state that is judged").trial]
         case "train_again" | "network":
-            return [each["state"]["trial"] for each in call.values["members"]]
+            members = from_plain(list[_NamedMember], call.values["members"], what="the members of a network")
+            return [each.state.trial for each in members]
         case "copy":
-            return [each["source"] for each in call.values["trials"]]
+            return [each.source for each in _named(call.values)]
     return []

@@ -15,6 +15,7 @@ from tame.core.errors import StoppedError, UsageError, WorkerError
 from tame.core.files import appending
 from tame.trial.commands import Commands, Doing, Message, Note, Rehearsed
 from tame.worker.client import Client
+from tame.worker.crew import VISIBLE
 from tame.worker.environment import worker_environment
 from tame.worker.executor import Hear, Place, WorkerBug, WorkerLostError
 from tame.worker.watch import Patience, Watch, end_group
@@ -56,13 +57,12 @@ class ProcessExecutor:
     """A worker in a separate process.
 
     hear: called with the messages on the way; restarted: called with the reason whenever the process had to be
-    restarted; patience: how long a command may run without a message before the process is ended; environment: more
-    variables of the process.
+    restarted; patience: how long a command may run without a message before the process is ended.
     """
 
     def __init__(
         self, place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None],
-        patience: Patience | None = None, environment: Mapping[str, str] | None = None,
+        patience: Patience | None = None,
     ) -> None:  # fmt: skip
         self.commands: Commands = Client(self.carry_out)
         self.patience = patience or Patience()
@@ -75,7 +75,6 @@ class ProcessExecutor:
         self._lock = threading.Lock()
         self._number = 0  # of the last command
         self._stopped = self._closed = False
-        self._environment = environment or {}
         self._process = self._spawn()
         self._fresh = True
 
@@ -153,11 +152,12 @@ class ProcessExecutor:
         log: IO[bytes] | int = subprocess.DEVNULL
         if self._log is not None:
             log = appending(self._log.parent, self._log.name)
+        own = {VISIBLE: self._place.gpu} if self._place.gpu else {}
         # -P: a file in the user's working folder that is named like a module must not be imported.
         command = [sys.executable, "-P", "-m", "tame.worker.serve", *([self._kind] if self._kind else [])]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
-            env={**worker_environment(), **os.environ, **self._environment}, start_new_session=True,
+            env={**worker_environment(), **os.environ, **own}, start_new_session=True,
             creationflags=_NEW_GROUP,
         )  # fmt: skip
         if not isinstance(log, int):
@@ -236,7 +236,7 @@ class ProcessExecutor:
 
 def _start(place: Place) -> Start:
     study, under = (str(path) if path else None for path in (place.study, place.under))
-    return Start(str(place.cache), study, under, dict(place.measured), place.share)
+    return Start(str(place.cache), study, under, dict(place.measured), place.share, place.gpu)
 
 
 def _nobody(_: Message) -> None:

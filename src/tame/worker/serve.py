@@ -77,7 +77,13 @@ def main() -> None:
         study, under = (Path(each) if each else None for each in (place.study, place.under))
         return handlers_of(
             Trainer(
-                cache=Path(place.cache), study=study, under=under, share=place.share, measured=place.measured, emit=emit
+                cache=Path(place.cache),
+                study=study,
+                under=under,
+                share=place.share,
+                gpu=place.gpu,
+                measured=place.measured,
+                emit=emit,
             )
         )
 

@@ -67,16 +67,18 @@ class Trainer:
     """The commands of the worker. `emit` sends messages on the way to the coordinator.
 
     under: a second cache, whose pixels and features are only read; share: its cores while other workers of the study
-    train, 0 where it is the only one; measured: what the study has measured before, by key; measurer: measures how long
-    a step takes; run: trains a unit as `Unit.advance` does.
+    train, 0 where it is the only one; gpu: its own, as CUDA names it; measured: what the study has measured before, by
+    key; measurer: measures how long a step takes; run: trains a unit as `Unit.advance` does.
     """
 
     def __init__(
         self, *, cache: Path, study: Path | None, emit: Emit, build: Build | None = None, under: Path | None = None,
-        share: int = 0, measured: Mapping[str, object] | None = None, measurer: Measurer | None = None,
+        share: int = 0, gpu: str = "", measured: Mapping[str, object] | None = None, measurer: Measurer | None = None,
         run: Callable[..., None] = Unit.advance,
     ) -> None:  # fmt: skip
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        uncounted = "there are GPUs here that nobody could count: name one for each worker, CUDA_VISIBLE_DEVICES=0,1"
+        require(not share or device.type == "cpu" or bool(gpu), uncounted)
         states = None
         if study:
             kept_in = Checkpoints(study / "checkpoints", tidies=not share)
@@ -144,7 +146,7 @@ class Trainer:
         self, recipes: Sequence[Recipe], *, folds: Sequence[Fold], tuning: Recipe | None, rehearsed: Recipe | None
     ) -> MemoryUse:
         bench, device = self._bench, None
-        cores = bench.cores(recipes)
+        cores = bench.in_all(recipes)
         trained = Trained(
             recipes=recipes, folds=folds, rows=bench.rows, examples=bench.learned.examples, cores=cores, tuning=tuning,
             rehearsed=rehearsed, members=bench.members(folds),

@@ -59,7 +59,8 @@ ERRORS: Mapping[str, type[TameError]] = {
 class Start:
     """Where a training process stores its files. under: a second cache, which is only read.
 
-    measured: what the study has measured of engines so far, by key; share: its cores while other workers train.
+    measured: what the study has measured of engines so far, by key; share: its cores while other workers train;
+    gpu: its own, as CUDA names it.
     """
 
     cache: str
@@ -67,6 +68,7 @@ class Start:
     under: str | None = None
     measured: Mapping[str, object] = field(default_factory=dict)
     share: int = 0
+    gpu: str = ""
 
 
 @dataclass(frozen=True, slots=True)
