@@ -554,6 +554,7 @@ SUBJECTS = {
         "faults": "files that are lost, damaged or full while a study works",
         "old_studies": "studies that an earlier version made",
         "poisoned": "what commands make of events that no study writes",
+        "several_workers": "studies of several workers, some of which are killed",
         "study": "pictures from the command line to the report",
         "table_study": "tables from the command line to the report",
         "wider_space": "spaces that grow while a study goes on",

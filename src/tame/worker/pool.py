@@ -124,6 +124,8 @@ class PoolExecutor:
         if call.name == "advance":
             return self._advance(call.values)
         self._gather(_trials_of(call))
+        if call.name == "forget" and len(set(self._home.values())) > 1:
+            self._by_lead(Call("take_over", {"trials": []}))  # it forgets the checkpoints of others too
         answer = self._by_lead(call)
         if key := "forget" if call.name == "forget" else lasting(call):
             self._lasting.pop(key, None)
