@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tame
 from command_line import tame_here
 from processes import count_events
+from tame.core.errors import UsageError
 from tame.study.record import open_record
 
 SMALL = ("--trials", "6", "--epochs", "3", "--seed", "1", "--quiet")
@@ -152,4 +154,11 @@ def test_workers_that_cannot_be_are_refused_and_nothing_is_left(table, words, sa
     done = tame_here("fit", table, "--target", "label", "--out", tmp_path / "study", *words, cache=tmp_path / "cache")
     assert done.returncode == 2
     assert said in " ".join(done.stderr.split())
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_module_that_no_other_process_can_import_has_no_workers(tmp_path):
+    x, y = np.zeros((20, 3), dtype=np.float32), np.arange(20) % 2
+    with pytest.raises(UsageError, match="leave out workers"):
+        tame.fit((x, y), model=lambda: None, workers=2, trials=1, out=tmp_path / "study", quiet=True)
     assert not (tmp_path / "study").exists()

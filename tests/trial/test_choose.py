@@ -32,6 +32,7 @@ from tame.trial.serial import Serial
 from tame.trial.side_by_side import side_by_side, threads
 from tame.trial.stacked import Stacked
 from tame.trial.unit import Job, Unit
+from tame.worker.environment import usable_cores
 from tame.worker.trainer import Trainer
 
 NUM = 60
@@ -458,3 +459,14 @@ def test_a_network_that_does_not_fit_while_it_is_measured_is_trained_in_parts(tm
 def test_other_faults_are_not_mistaken_for_a_lack_of_memory():
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
+
+
+def test_workers_share_out_cores_and_count_the_groups_of_all_in_memory(tmp_path):
+    """Small steps run one on a core; of a worker's cores those of its share while others train, and all when alone."""
+    cores = usable_cores()
+    alone, one = (trainer_of(tmp_path / str(share), [], share=share)._bench for share in (0, 1))
+    recipes = [recipe_of()]
+    assert (alone.cores(recipes), alone.in_all(recipes)) == (cores, cores)
+    assert (one.cores(recipes), one.cores(recipes, share=one.share), one.in_all(recipes)) == (cores, 1, cores)
+    with one.threads(1, share=one.share):
+        assert torch.get_num_threads() == 1

@@ -260,9 +260,10 @@ def test_a_process_that_was_stopped_is_ended_without_a_clock_and_another_goes_on
 def test_a_stopped_worker_dies_with_its_coordinator(tmp_path):
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom tame.worker.executor import Place\n"
-        "from tame.worker.process import ProcessExecutor\n"
-        "own = ProcessExecutor(Place(cache=Path(sys.argv[1]), study=None), hear=print, log=None, restarted=print)\n"
-        "own._ask(own._start, print)\nprint(own.pid, flush=True)\ntime.sleep(60)\n"
+        "from tame.worker.process import ProcessExecutor, start_of\n"
+        "place = Place(cache=Path(sys.argv[1]), study=None)\n"
+        "own = ProcessExecutor(place, hear=print, log=None, restarted=print)\n"
+        "own._ask(start_of(place), print)\nprint(own.pid, flush=True)\ntime.sleep(60)\n"
     )
     coordinator = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     with coordinator:

@@ -182,8 +182,11 @@ def _fits_together(study: Study, *, own: bool) -> Iterator[None]:
 def _with_workers(study: Study, workers: int | None, *, inline: bool) -> StudyConfig:
     """The config of a study that goes on with so many workers. Raises UsageError as `_require_workers`."""
     config = study.config if workers is None else replace(study.config, workers=workers)
-    if inline and workers is None and (config.workers or 1) > 1:
-        study.watcher.note("a module of your own goes on in this process, without other workers")
+    before = study.config.workers or 1
+    if workers is None and before > 1 and (inline or not is_own(study.state)):
+        alone = "a module of your own goes on in this process, without other workers"
+        elsewhere = f"a study from elsewhere goes on with one worker; --workers {before} gives it as many as it had"
+        study.watcher.note(alone if inline else elsewhere)
         config = replace(config, workers=None)
     _require_workers(config, inline=inline)
     return config

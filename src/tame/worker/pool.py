@@ -143,7 +143,8 @@ class PoolExecutor:
                 self._tell(lead, is_lead=True)
                 return lead.worker.carry_out(call)
             except WorkerLostError as problem:
-                self._lose(lead, problem)
+                if self._lost(lead, problem) is not None:
+                    raise
 
     def _tell(self, member: _Member, *, is_lead: bool = False) -> None:
         """Tells a worker what was said to others and lasts. The network that is delivered is the lead's alone."""
@@ -160,23 +161,24 @@ class PoolExecutor:
                 if own:
                     member.worker.carry_out(Call("hand_over", {"trials": own}))
             except WorkerLostError as problem:
-                self._lose(member, problem)  # what had no checkpoint is trained again
+                self._lost(member, problem)  # what had no checkpoint is trained again
         lead = self._members[0].number
         moved = [trial for trial in trials if self._home.get(trial, lead) != lead]
         if moved:
             self._by_lead(Call("take_over", {"trials": moved}))
             self._home |= dict.fromkeys(moved, self._members[0].number)
 
-    def _lose(self, member: _Member, problem: WorkerLostError) -> None:
-        """Gives a worker up. Raises its problem if it was the last one."""
+    def _lost(self, member: _Member, problem: WorkerLostError) -> WorkerLostError | None:
+        """Gives a worker up. Returns its problem if it was the last one, which stays."""
         if len(self._members) == 1:
-            raise problem
+            return problem
         if member is self._members[0]:
             self._members[1].worker.begin_anew()  # the next lead, with what this one has measured
         self._members.remove(member)
         member.worker.close()
         left = "one other goes on" if len(self._members) == 1 else f"{len(self._members)} others go on"
-        self._hear(Note(f"worker {member.number + 1} is given up, {left}: {problem}"))
+        self._take(self._members[0].number, Note(f"worker {member.number + 1} is given up, {left}: {problem}"))
+        return None
 
     # All workers -----------------------------------------------------------------------------------------------------
 
@@ -187,19 +189,14 @@ class PoolExecutor:
         for place, (group, how) in enumerate(zip(arranged.groups, arranged.hows, strict=True)):
             for trial in group:
                 asked[trial] |= {"how": to_plain(how), "group": place}
-        self._is_round = True
-        try:
-            self._round([*arranged.groups], values, asked, at_once=arranged.at_once)
-        finally:
-            self._is_round = False
+        self._round([*arranged.groups], values, asked, at_once=arranged.at_once)
         return to_plain(Advanced(engines=arranged.engines, preparing_s=arranged.preparing_s))
 
     def _arranged(self, values: Values) -> Arranged:
         trials, lead = _named(values), self._members[0].number
         moved = [each.trial for each in trials if self._home.get(each.trial, lead) != lead]
-        if moved and any(
-            each.inherited for each in trials
-        ):  # trials at different epochs are not arranged together, so the lead must know these
+        # Trials at different epochs are not arranged together, so the lead must know those of others.
+        if moved and any(each.inherited for each in trials):
             self._by_lead(Call("take_over", {"trials": moved}))
         given = {"trials": values["trials"], "folds": values["folds"], "workers": len(self._members)}
         return read_answer(Arranged, self._by_lead(Call("arrange", given)), name="arrange")
@@ -210,6 +207,7 @@ class PoolExecutor:
         asked: what is asked of each trial.
         """
         idle, num_busy, problem, is_deaf = list(self._members), 0, None, False
+        self._is_round = True
         while True:
             while idle and todo and problem is None and not self._is_interrupted:
                 self._send(idle.pop(0), todo, values, asked, at_once=at_once)
@@ -217,33 +215,40 @@ class PoolExecutor:
             if not num_busy:
                 break
             member, said = self._said.get()
-            try:
-                if isinstance(said, _Ended):
-                    num_busy -= 1
-                    if isinstance(said.problem, WorkerLostError):
-                        todo += said.groups  # last, in case it is they that end workers
-                        self._lose(member, said.problem)
-                    else:
-                        idle.append(member)
-                        if said.problem is not None:
-                            raise said.problem
-                elif is_deaf:
-                    continue  # whoever hears has failed, and wants no more
-                elif isinstance(said, _Restarted):
-                    self._restarted(f"worker {member.number + 1}: {said.how}")
+            failed: BaseException | None = None
+            if isinstance(said, _Ended):
+                num_busy -= 1
+                if isinstance(said.problem, WorkerLostError):
+                    todo += said.groups  # last, in case it is they that end workers
+                    failed = self._lost(member, said.problem)
                 else:
-                    if self._is_interrupted:
-                        member.worker.interrupt()  # its command may have come after the word
-                    self._hear(said)
-            except BaseException as raised:
-                is_deaf = is_deaf or not isinstance(said, _Ended)
-                problem = raised if problem is None or isinstance(problem, StoppedError) else problem
+                    idle.append(member)
+                    failed = said.problem
+            elif not is_deaf:  # else whoever hears has failed, and wants no more
+                try:
+                    self._pass_on(member, said)
+                except KeyboardInterrupt:
+                    raise  # the user stops at once, whoever still trains
+                except BaseException as raised:
+                    is_deaf, failed = True, raised
+            if failed is not None:
+                problem = failed if problem is None or isinstance(problem, StoppedError) else problem
                 for other in self._members:
                     other.worker.interrupt()
+        self._is_round = False
         if problem is None and todo:
             problem = StoppedError("stopped by the user")
         if problem is not None:
             raise problem
+
+    def _pass_on(self, member: _Member, said: Message | _Restarted) -> None:
+        """Says a word of a worker to whoever hears."""
+        if isinstance(said, _Restarted):
+            self._restarted(f"worker {member.number + 1}: {said.how}")
+        else:
+            if self._is_interrupted:
+                member.worker.interrupt()  # its command may have come after the word
+            self._hear(said)
 
     def _send(
         self, member: _Member, todo: list[Trials], values: Values, asked: Mapping[int, object], *, at_once: int
@@ -287,10 +292,8 @@ class PoolExecutor:
             raise WorkerLostError(f"worker {number + 1} was given up")
         if self._is_round:
             self._said.put((member, said))
-        elif isinstance(said, _Restarted):
-            self._restarted(f"worker {number + 1}: {said.how}")
         else:
-            self._hear(said)
+            self._pass_on(member, said)
 
 
 def _named(values: Values) -> list[_Named]:

@@ -118,7 +118,7 @@ class ProcessExecutor:
             try:
                 if self._fresh:
                     self._fresh = False
-                    self._ask(_start(self._place), self._hear)  # such as that a checkpoint is damaged
+                    self._ask(start_of(self._place), self._hear)  # such as that a checkpoint is damaged
                     for earlier in self._lasting.values():
                         self._ask(earlier, _nobody)
                 answer = self._ask(call, self._hear)
@@ -234,7 +234,8 @@ class ProcessExecutor:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _start(place: Place) -> Start:
+def start_of(place: Place) -> Start:
+    """What a process is told of its place before anything else."""
     study, under = (str(path) if path else None for path in (place.study, place.under))
     return Start(str(place.cache), study, under, dict(place.measured), place.share, place.gpu)
 
