@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from tame.trial.commands import (
     AskedCopy,
     Chosen,
     EngineMeasured,
+    How,
     MemberOf,
     Note,
     PointMeasured,
@@ -28,6 +31,7 @@ from tame.trial.commands import (
 from tame.worker.client import Client
 from tame.worker.executor import Place, WorkerLostError
 from tame.worker.pool import PoolExecutor
+from tame.worker.process import ProcessExecutor
 from tame.worker.trainer import Trainer
 from tame.worker.wire import carry_out, handlers_of
 
@@ -86,13 +90,16 @@ class Here:
 class Workers:
     """Some workers of a study on a small table, one alone being no pool, and what they have said."""
 
-    def __init__(self, folder, num, *, deaths=(), measurer=TOGETHER, hear=None):
-        self.heard, self.each = [], {}
+    def __init__(self, folder, num, *, deaths=(), measurer=TOGETHER, hear=None, are_processes=False):
+        self.heard, self.each, self.restarts = [], {}, []
         take = self.heard.append if hear is None else lambda message: hear(self, message)
         place = Place(cache=folder / "cache", study=folder / "study", share=1 if num > 1 else 0)
         place.study.mkdir(parents=True)
 
         def hire(number, *, hear, restarted):
+            if are_processes:
+                self.each[number] = ProcessExecutor(place, hear=hear, log=None, restarted=restarted)
+                return self.each[number]
             dies_at = deaths[number] if number < len(deaths) else None
             self.each[number] = Here(place, hear=hear, measurer=measurer, dies_at=dies_at)
             return self.each[number]
@@ -100,7 +107,7 @@ class Workers:
         self.executor = (
             hire(0, hear=take, restarted=pytest.fail)
             if num == 1
-            else PoolExecutor(hire, workers=num, hear=take, restarted=pytest.fail)
+            else PoolExecutor(hire, workers=num, hear=take, restarted=self.restarts.append)
         )
         rng = np.random.default_rng(0)
         values = {name: rng.normal(size=NUM) for name in "ab"}
@@ -119,9 +126,9 @@ class Workers:
     def commands(self):
         return self.executor.commands
 
-    def advance(self, trials, until, *, final=False, inherited=0):
+    def advance(self, trials, until, *, final=False, inherited=0, how=None):
         asked = [
-            Asked(trial=n, recipe=RECIPES[n % 6], how=self.hows.get(n), inherited=inherited if n >= 6 else 0)
+            Asked(trial=n, recipe=RECIPES[n % 6], how=how or self.hows.get(n), inherited=inherited if n >= 6 else 0)
             for n in trials
         ]
         return self.commands.advance(asked, folds=FOLDS, until=until, metric="accuracy", final=final)
@@ -139,9 +146,10 @@ class Workers:
         return [each for each in self.heard if isinstance(each, kind)]
 
 
-def search(workers):
-    """Three rounds of a search, the later ones of fewer trials."""
-    answers = [workers.advance(range(6), 1), workers.advance([0, 1, 2, 4], 2), workers.advance([0, 1, 4], EPOCHS)]
+def search(workers, how=None):
+    """Three rounds of a search, the later ones of fewer trials. how: in which way all are trained, if it is given."""
+    rounds = ((range(6), 1), ([0, 1, 2, 4], 2), ([0, 1, 4], EPOCHS))
+    answers = [workers.advance(trials, until, how=how) for trials, until in rounds]
     return workers.points, answers[-1].engines
 
 
@@ -174,6 +182,28 @@ def test_a_worker_that_dies_at_any_moment_changes_no_point(alone, moment, tmp_pa
     dead = [number for number, each in workers.each.items() if each.is_dead]
     told = [note.text for note in workers.of(Note)]
     assert told == [f"worker {number + 1} is given up, 2 others go on: dead" for number in dead]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(1, 26, 3))
+def test_a_process_that_is_killed_at_any_moment_changes_no_point(alone, moment, tmp_path):
+    """It begins again, and goes on from its checkpoints. The lead is killed too."""
+    _, points, _ = alone
+    killed = []
+
+    def hear(workers, message):
+        workers.heard.append(message)
+        if len(workers.of(PointMeasured)) == moment and not killed:
+            killed.append(workers.each[moment % 2].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    workers = Workers(tmp_path / "several", 2, hear=hear, are_processes=True)
+    try:
+        assert search(workers, How(stacked=True))[0] == points
+    finally:
+        workers.executor.close()
+    assert killed
+    assert set(workers.restarts) <= {f"worker {moment % 2 + 1}: signal 9"}
 
 
 def test_a_round_ends_with_the_death_of_all_but_one(alone, tmp_path):
