@@ -38,7 +38,7 @@ from tame.worker.executor import Executor, Place
 from tame.worker.executors import process_executor
 from tame.worker.pool import PoolExecutor
 from tame.worker.process import ProcessExecutor
-from tame.worker.watch import Patience
+from tame.worker.watch import Patience, cpu_s
 
 SEED, TRIALS, COLUMNS, A_ROUND = 0, 16, 12, 2
 CREWS = ("alone", "pool of one", "two")
@@ -65,14 +65,16 @@ def main() -> None:
 def compare(folder: Path, *, rounds: int, rows: int) -> dict[str, Any]:
     """The whole result."""
     load_before, wall = os.getloadavg(), {name: list[float]() for name in CREWS}
+    work = dict.fromkeys(CREWS, 0.0)
     with ExitStack() as stack:
         crews = {name: stack.enter_context(training(name, folder, rows)) for name in CREWS}
         for number in range(rounds + 1):
             for name in CREWS if number % 2 == 0 else CREWS[::-1]:
-                begun = time.perf_counter()
+                begun, worked = time.perf_counter(), crews[name].work_s()
                 crews[name].advance(until=A_ROUND * (number + 1), last=A_ROUND * (rounds + 1))
                 if number:  # the first round measures and reads
                     wall[name].append(time.perf_counter() - begun)
+                    work[name] += crews[name].work_s() - worked
             print(f"round {number}: {[round(each[-1], 3) for each in wall.values() if each]}", file=sys.stderr)
         points = [crew.points for crew in crews.values()]
     beside = {name: [b / a for a, b in zip(wall["alone"], wall[name], strict=True)] for name in CREWS[1:]}
@@ -89,6 +91,8 @@ def compare(folder: Path, *, rounds: int, rows: int) -> dict[str, Any]:
         "rounds": rounds,
         "time_ratio": {name: ratio for name, (ratio, _) in ratios.items()},  # to one worker without a pool
         "interval": {name: interval for name, (_, interval) in ratios.items()},
+        "work_ratio": {name: round(work[name] / work["alone"], 3) for name in beside},  # of processor time, in all
+        "least_s": {name: round(min(each), 4) for name, each in wall.items()},
         "round_s": {name: round(float(np.median(each)), 4) for name, each in wall.items()},
         "same_points": points[0] == points[1] == points[2],
     }
@@ -97,9 +101,14 @@ def compare(folder: Path, *, rounds: int, rows: int) -> dict[str, Any]:
 class Training:
     """One crew, with what it has said."""
 
-    def __init__(self, executor: Executor, heard: list[Message]) -> None:
+    def __init__(self, executor: Executor, heard: list[Message], processes: set[int]) -> None:
         self._executor = executor
         self._heard = heard
+        self._processes = processes
+
+    def work_s(self) -> float:
+        """Processor time of this process and of those that train, in all."""
+        return time.process_time() + sum(cpu_s(pid) or 0.0 for pid in self._processes)
 
     @property
     def points(self) -> dict[tuple[int, int], object]:
@@ -123,7 +132,9 @@ def training(name: str, folder: Path, rows: int) -> Iterator[Training]:
     own.mkdir()
     heard: list[Message] = []
     place = Place(cache=folder / "cache", study=own, kind="table")
+    before = children()
     executor = hired(name, place, heard)
+    processes = children() - before
     try:
         chance = np.random.default_rng(SEED)
         values = {f"x{i}": chance.normal(size=rows) for i in range(COLUMNS)}
@@ -137,7 +148,7 @@ def training(name: str, folder: Path, rows: int) -> Iterator[Training]:
                 folds=[0 if i % 5 == 0 else -1 for i in range(rows)], num_classes=2, task="binary",
             )
         )  # fmt: skip
-        yield Training(executor, heard)
+        yield Training(executor, heard, processes)
     finally:
         executor.close()
 
@@ -156,6 +167,12 @@ def hired(name: str, place: Place, heard: list[Message]) -> Executor:
         )  # fmt: skip
     crew = Crew() if name == "alone" else Crew(workers=2, threads=max(1, usable_cores() // 2))
     return process_executor(place, hear=heard.append, log=None, restarted=fail, patience=Patience, crew=crew)
+
+
+def children() -> set[int]:
+    """The processes that this one has started; Linux only."""
+    lists = [each / "children" for each in Path("/proc/self/task").iterdir()]
+    return {int(pid) for each in lists if each.exists() for pid in each.read_text().split()}
 
 
 def recipe_of(number: int, epochs: int) -> Recipe:
