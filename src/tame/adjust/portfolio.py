@@ -306,6 +306,41 @@ def fine_tuning(head: Recipe, *, size: int, epochs: int, stages: int, seed: int,
     )
 
 
+def encoder_tuning(head: Recipe, *, blocks: int, length: int, epochs: int, seed: int) -> Recipe:
+    """The recipe that trains the last blocks of an encoder of texts, with a linear head on all columns of a table.
+
+    head: the recipe of the best network on the encoder as it is; length: tokens that are read of each text.
+    """
+    return head.but(
+        {
+            "table.texts": "encoder",
+            "input.length": length,
+            "model.name": "linear",
+            "model.dropout": 0.0,
+            "model.unfrozen": blocks,
+            "loss.label_smoothing": 0.0,
+            "optimizer.name": "adamw",
+            "optimizer.lr": 2e-4,
+            "optimizer.momentum": 0.9,
+            "optimizer.weight_decay": 1e-2,
+            "schedule.name": "linear",
+            "schedule.warmup": 0.1,
+            "then.start": 1.0,
+            "regularize.l1": 0.0,
+            "regularize.l2": 0.0,
+            "regularize.max_norm": 0.0,
+            "regularize.ema": 0.0,
+            "regularize.swa": 0.0,
+            "regularize.mixup": 0.0,
+            "regularize.early_stopping": 0,
+            "augment.noise": 0.0,
+            "batch_size": 32,
+            "epochs": epochs,
+            "seed": seed,
+        }
+    )
+
+
 def _preset(
     found: Known, about: Mapping[str, Value], *, first: Sequence[Tried] = (), own: Mapping[str, Searched] | None = None
 ) -> Preset:
