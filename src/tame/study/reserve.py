@@ -105,4 +105,4 @@ def is_capped(plan: Plan) -> bool:
 
     Without features to compute, what fine-tuning takes is kept apart.
     """
-    return plan.tunes and not plan.to_the_end and bool(plan.sizes)
+    return plan.tunes and not plan.to_the_end and not plan.tuning_s

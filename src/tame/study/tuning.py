@@ -48,6 +48,7 @@ def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) 
         begun = _begun(study, data, plan, best, tuning)
         if begun.recipe is None:
             study.keep(TuningJudged(kept=False, why=begun.why))
+            study.watcher.note(f"no fine-tuning: {begun.why}")
             return
         number, later_s = max(study.history.trials) + 1, begun.later_s
         start = Decision("start", number, begun.why, begun.recipe.epochs, begun.recipe, FINE_TUNED)
