@@ -23,7 +23,7 @@ from tame.kinds.tables.kind import tuned
 from tame.kinds.tables.material import ONE_BY_ONE, TableMaterial
 from tame.kinds.tables.prediction import empty_network, judge_rows
 from tame.kinds.tables.text_features import FrozenTexts
-from tame.kinds.tables.text_tuning import LowerStates, TunedTexts
+from tame.kinds.tables.text_tuning import FlatTokens, LowerStates, TunedTexts
 from tame.parts.encoders import adapted, features_of, open_encoder, tokens_of
 from tame.parts.network import read_network, write_network
 from tame.trial.population import Examples, Member
@@ -89,7 +89,8 @@ def test_it_begins_with_what_the_frozen_encoder_gives(material, blocks, length):
 
 def test_frozen_blocks_give_the_same_kept_or_made_for_each_batch(encoder, table):
     texts, codes = table.texts["body"], torch.tensor([3, MISSING, 0, 17, 3])
-    kept, made = (LowerStates(encoder, texts, length=12, blocks=1, device=CPU, keeps=each) for each in (True, False))
+    tokens = FlatTokens.of(encoder, texts, length=12, device=CPU)
+    kept, made = (LowerStates(encoder, tokens, blocks=1, keeps=each) for each in (True, False))
     (states, here), (others, there) = kept.of(codes), made.of(codes)
     assert torch.equal(here, there)
     assert here.sum(dim=1).tolist()[1] == 0

@@ -24,7 +24,7 @@ from tame.kinds.pictures.tasks import FeatureTask, PixelTask, TunedTask, view_dr
 from tame.kinds.tables.material import TableTask
 from tame.kinds.tables.row_encoder import RowEncoder
 from tame.kinds.tables.text_columns import TextPlan
-from tame.kinds.tables.text_tuning import LowerStates
+from tame.kinds.tables.text_tuning import FlatTokens, LowerStates
 from tame.kinds.tables.text_tuning import TunedTask as EncoderTask
 from tame.parts.backbones import build_backbone, cut
 from tame.parts.encoders import open_encoder
@@ -260,7 +260,8 @@ def encoder_bench(folder):
     num, width = 21, encoder.num_features
     vocabulary = ("rent", "cat", "mat", "good", "bad", "due")
     texts = [" ".join(stream(i, "text").choice(vocabulary, 1 + i % 9)) for i in range(num)]
-    lower = tuple(LowerStates(encoder, texts, length=10, blocks=1, device=CPU, keeps=each) for each in (True, False))
+    tokens = FlatTokens.of(encoder, texts, length=10, device=CPU)
+    lower = tuple(LowerStates(encoder, tokens, blocks=1, keeps=each) for each in (True, False))
     base = Recipe().but(
         {"table.texts": "encoder", "model.name": "linear", "model.unfrozen": 1, "batch_size": 8, "epochs": 4, "seed": 3}
         | {"optimizer.lr": 1e-3}

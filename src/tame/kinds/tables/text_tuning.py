@@ -29,27 +29,37 @@ PROBE = {  # the head that fine-tuning starts from
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FlatTokens:
+    """The tokens of different texts, one text after the other. ids: (T,) int32; counts: (K,) how many each has."""
+
+    ids: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of(cls, encoder: TextEncoder, texts: Sequence[str], *, length: int, device: torch.device) -> FlatTokens:
+        """length: tokens that are read of a text."""
+        own = tokens_of(encoder, texts, length=length).ids
+        ids = torch.from_numpy(np.fromiter((token for each in own for token in each), np.int32))
+        return cls(ids.to(device), torch.tensor([len(each) for each in own], device=device))
+
+
 class LowerStates:
     """What the frozen blocks of an encoder make of the tokens of different texts.
 
-    It is kept where there is room, else made again for each batch. length: tokens that are read of a text; blocks: of
-    the encoder, from the last on, that are trained; keeps: whether anything is kept.
+    It is kept where there is room, else made again for each batch. blocks: of the encoder, from the last on, that are
+    trained; keeps: whether anything is kept.
     """
 
-    def __init__(
-        self, encoder: TextEncoder, texts: Sequence[str], *, length: int, blocks: int, device: torch.device,
-        keeps: bool,
-    ) -> None:  # fmt: skip
-        own = tokens_of(encoder, texts, length=length).ids
-        counts = [len(each) for each in own]
+    def __init__(self, encoder: TextEncoder, tokens: FlatTokens, *, blocks: int, keeps: bool) -> None:
         # One more, without a token, for a text that is missing.
-        self._counts = torch.tensor([*counts, 0], device=device)
+        self._counts = torch.cat([tokens.counts, tokens.counts.new_zeros(1)])
         self._starts = torch.cumsum(self._counts, dim=0) - self._counts
-        self._ids = torch.from_numpy(np.fromiter((token for each in own for token in each), np.int32)).to(device)
-        self._module = encoder.module.to(device)
+        self._ids = tokens.ids
+        self._module = encoder.module.to(tokens.ids.device)
         self._layers = encoder.shape.num_hidden_layers - blocks
         fits = FLOAT * len(self._ids) * encoder.num_features <= KEPT_BYTES
-        self._kept = self._all(counts, encoder.num_features) if keeps and fits else None
+        self._kept = self._all(tokens.counts.tolist(), encoder.num_features) if keeps and fits else None
 
     @torch.no_grad()
     def of(self, codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -211,6 +221,7 @@ class TextTuning:
         self._table = table
         self._encoder = encoder
         self._device = device
+        self._tokens: dict[int, list[FlatTokens]] = {}
         self._lower: dict[Hashable, tuple[LowerStates, ...]] = {}
         self._heads: dict[Hashable, Mlp] = {}
 
@@ -253,14 +264,11 @@ class TextTuning:
         length, blocks = recipe.input.length, recipe.model.unfrozen
         key = (length, blocks, rehearses)
         if key not in self._lower:
-            self._lower = {
-                key: tuple(
-                    LowerStates(
-                        self._encoder, texts, length=length, blocks=blocks, device=self._device, keeps=not rehearses
-                    )
-                    for texts in self._table.texts.values()
-                )
-            }
+            texts, own, device = self._table.texts.values(), self._encoder, self._device
+            if length not in self._tokens:
+                self._tokens = {length: [FlatTokens.of(own, each, length=length, device=device) for each in texts]}
+            each = self._tokens[length]
+            self._lower = {key: tuple(LowerStates(own, some, blocks=blocks, keeps=not rehearses) for some in each)}
         return self._lower[key]
 
 
