@@ -37,12 +37,13 @@ PARTS = ("train", "val", "test", "aside", "excluded")  # of a split
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
     """How texts are trained on. block: tokens that a model sees at once; batch: blocks in a step; epochs: at most;
-    parameters: of the model."""
+    parameters: of the model; runs: whole trainings that the clock is for."""
 
     block: int
     batch: int
     epochs: int
     parameters: int
+    runs: int
 
 
 @dataclass(frozen=True, slots=True)

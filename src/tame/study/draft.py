@@ -118,7 +118,8 @@ def fitted(
     affordable = max(config.clock_s - used_s - own.end_s, 0.0) / epoch_s
     most = kind.most_epochs or Recipe.from_flat(own.base).epochs
     least = min(LEAST_EPOCHS, max(1, int(affordable / LEAST_RUNS)))  # a slow machine completes shorter trainings
-    epochs = min(max(int(affordable / kind.runs), least), most)
+    runs = kind.runs if data.blocks is None else data.blocks.runs
+    epochs = min(max(int(affordable / runs), least), most)
     config = replace(config, epochs=epochs, time_s=config.clock_s)  # the default clock applies only without epochs
     search = search_of(draft(config, data, None, used_s=used_s, slower=slower, tuning=tuning), data)
     recipes = expected_recipes(search, SEARCHED_SHARE * affordable, whole=whole)
