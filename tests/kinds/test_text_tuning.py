@@ -175,7 +175,7 @@ def test_members_are_trained_one_by_one_and_their_number_of_blocks_cannot_be_fix
 
 
 def test_recipes_train_the_last_blocks_the_costliest_first():
-    data = SimpleNamespace(encoder_blocks=6, shares=None, lengths=(64,), texts=(1, True))
+    data = SimpleNamespace(encoder_blocks=6, shares=None, lengths=(64,), task="regression")
     head = Recipe().but({"model.name": "words", "epochs": 1, "regularize.l2": 0.1})
     found = tuned(data, head, (), epochs=8, seed=3)
     assert [recipe.model.unfrozen for recipe, _ in found] == [3, 2, 1]
@@ -184,6 +184,7 @@ def test_recipes_train_the_last_blocks_the_costliest_first():
     for recipe, _ in found:
         assert (recipe.model.name, recipe.table.texts, recipe.input.length) == ("linear", "encoder", 64)
         assert (recipe.regularize.l2, recipe.epochs, recipe.seed) == (0.0, 8, 3)
+        assert recipe.loss.label_smoothing == 0, "of numbers there is nothing to smooth"
     reading = Recipe().but({"model.name": "mlp", "table.texts": "encoder", "input.length": 128})
     assert tuned(data, reading, (), epochs=8, seed=3)[0][0].input.length == 128
     assert tuned(SimpleNamespace(encoder_blocks=0, shares=None), head, (), epochs=8, seed=3) == ()

@@ -40,7 +40,7 @@ def tuned(
     return tuple(
         (
             portfolio.encoder_tuning(
-                head, blocks=blocks, length=length or data.lengths[0], epochs=epochs, seed=seed
+                head, blocks=blocks, length=length or data.lengths[0], epochs=epochs, seed=seed, task=data.task
             ),
             (every + 2 * blocks) / (every + 2),  # all pass every block, and the trained ones the way back
         )
