@@ -96,7 +96,9 @@ def main() -> None:
                 else:
                     runs.append(adapted(MODELS[name], seed, given.time or MODELS[name].time, Path(work)))
             print(json.dumps({"set": name, **runs[-1]}), file=sys.stderr, flush=True)
-        numbers = [key for key, value in runs[0].items() if isinstance(value, float)]
+        numbers = [
+            key for key, value in runs[0].items() if isinstance(value, float) and all(key in run for run in runs)
+        ]
         means = {key: round(statistics.fmean(float(run[key]) for run in runs), 4) for key in numbers}
         found[name] = {"time": given.time or (SETS | MODELS)[name].time, **means, "runs": runs}
     print(json.dumps(found))
@@ -118,6 +120,9 @@ def told_apart(own: Labelled, seed: int, limit: str, work: Path) -> dict[str, fl
         "seed": seed, "n": len(test), "accuracy": round(float(right.mean()), 4), "wall_s": round(wall_s, 1),
         "f1": round(result["metrics"]["f1_macro"], 4), "recipes": result["trials"],
     }  # fmt: skip
+    tuned = result["fine_tuning"] or {}  # the gain is on the validation examples, over the best network without it
+    if tuned.get("difference"):
+        found |= {"tuned": int(tuned["kept"]), "tuning_gain": round(float(tuned["difference"]["value"]), 4)}
     others = {"words": by_words(own, train, test, seed)}
     if own.encodes:
         others["encoder"] = by_encoder(own, train, test, seed)

@@ -15,6 +15,6 @@ def plain_plan(search: SearchConfig, space: Space, facts: Facts, **changes: obje
     about: dict[str, object] = {
         "folds": (0, 1), "whole": True, "search_until_s": math.inf, "end_s": 4.5, "other_size_s": 0.0, "sizes": (),
         "tunes": False, "to_the_end": False, "epoch_s": None, "smallest": None, "speed": None, "pair": PAIR,
-        "company_s": None, "inputs_s": 0.0, "reasons": {}, "words": "",
+        "tuning_s": 0.0, "company_s": None, "inputs_s": 0.0, "reasons": {}, "words": "",
     }  # fmt: skip
     return Plan(search=search, space=space, facts=facts, **{**about, **changes})

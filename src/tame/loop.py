@@ -127,8 +127,9 @@ def search_left_s(study: Study, plan: Plan) -> float:
 def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Decision]:
     """The first recipes to start: only a few with a clock, because the rehearsal may be far off.
 
-    Heads on a backbone take little time, and a search that trains every recipe to the end checks the clock in between.
-    Raises BudgetError if there is no time for any.
+    The first one that is solved at once is among them: on a machine so slow that no network is trained in time, it is
+    what can be delivered. Heads on a backbone take little time, and a search that trains every recipe to the end checks
+    the clock in between. Raises BudgetError if there is no time for any.
     """
     if study.config.clock_s is None or plan.sizes:
         return decisions
@@ -137,7 +138,13 @@ def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Dec
         return decisions
     each_s = plan.search.rungs[0] * foretold(study.state).mean_s + plan.inputs_s
     num = int(FIRST_SHARE * (study.left_s - plan.end_s) / each_s)
-    return decisions[: min(PROBED, max(1, num))]
+    solved = next((place for place, each in enumerate(decisions[:PROBED]) if is_solved(plan, each)), 0)
+    return decisions[: min(PROBED, max(1 + solved, num))]
+
+
+def is_solved(plan: Plan, decision: Decision) -> bool:
+    """Whether a recipe is whole after the first epoch, where others have more."""
+    return decision.recipe is not None and decision.recipe.epochs == 1 < plan.search.base.epochs
 
 
 def last_stretch(study: Study, plan: Plan) -> list[Decision]:

@@ -311,3 +311,17 @@ def test_the_largest_of_unequal_groups_is_not_always_the_test_part():
     split = make_split(labels, [""] * 300, groups, classes=("a", "b"), folds=None, seed=0)
     assert 0 not in {int(groups[row]) for row in split.rows("test")}
     assert len(split.rows("test")) in (40, 50)
+
+
+@pytest.mark.parametrize("num", [3, 4, 5, 6])
+def test_a_few_groups_are_enough_for_every_part(num):
+    groups = np.repeat(np.arange(num), 2)
+    split = make_split([0] * len(groups), [""] * len(groups), groups, classes=(), folds=None, seed=1, folds_below=0)
+    parts = {group: {split.part[row] for row in (groups == group).nonzero()[0]} for group in range(num)}
+    assert all(len(own) == 1 for own in parts.values())
+    assert set().union(*parts.values()) == {"train", "val", "test"}
+
+
+def test_copies_of_one_example_are_refused():
+    with pytest.raises(DataError, match="too few different examples"):
+        make_split([0] * 4, [""] * 4, np.zeros(4, dtype=int), classes=(), folds=None, seed=1, folds_below=0)

@@ -10,7 +10,7 @@ import torch
 
 from tame.core.errors import DataError, RefusedError, UsageError
 from tame.core.recipe import AdapterRecipe
-from tame.parts.adapters import WHICH, Adapted, nats, room_of, shorter
+from tame.parts.adapters import WHICH, Adapted, halved, nats, room_of, shorter
 from tame.parts.generation import generate
 from tame.parts.llama import Cache, Llama, open_language_model, plain_product, read_config
 from tame.parts.tokenizer import Tokenizer, in_blocks
@@ -175,6 +175,25 @@ def test_the_gradient_is_that_of_a_plain_product() -> None:
         low = own(blocks(2)).sum()
     assert found is not None
     assert float(found[2, 1]) == pytest.approx(float((high - low) / (2 * step)), rel=1e-5)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_base_in_bfloat16_trains_about_alike_and_judges_the_same(tied: bool) -> None:
+    model = tiny(config=replace(TINY, tie_word_embeddings=tied))
+    found = {}
+    for name, half in (("whole", None), ("half", halved(model))):
+        own = Adapted(model, AdapterRecipe(), length=16, dropout=0.0, seed=0, half=half)
+        with torch.no_grad():
+            own.get_parameter("model/layers/0/self_attn/q_proj:up").add_(0.1)
+        x = blocks(3, 16)
+        bits = own.train()(x)
+        bits.mean().backward()
+        grad = own.get_parameter("model/layers/1/mlp/down_proj:up").grad
+        found[name] = bits.detach(), grad, own.eval()(x).detach()
+    torch.testing.assert_close(found["half"][0], found["whole"][0], rtol=2e-2, atol=1e-2)
+    assert not torch.equal(found["half"][0], found["whole"][0])
+    torch.testing.assert_close(found["half"][1], found["whole"][1], rtol=0.2, atol=2e-3)
+    assert torch.equal(found["half"][2], found["whole"][2]), "what is judged is in float32"
 
 
 def test_dropout_is_of_each_member_and_off_in_judging() -> None:

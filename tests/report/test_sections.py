@@ -158,7 +158,7 @@ def test_mistakes_carry_their_thumbnail_or_say_that_there_is_none() -> None:
         (
             FineTuning(kept=True, why="kept", trial=9, difference=Difference(0.03, 0.01, 0.05, 9)),
             "Kept",
-            "etter than the best network on frozen features by 0.030 (0.010 to 0.050)",
+            "etter than the best network without it by 0.030 (0.010 to 0.050)",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from plans import plain_plan
+from tame.adjust import portfolio
 from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import SEARCHERS, SearchConfig
 from tame.core.config import StudyConfig
@@ -103,6 +104,23 @@ def test_a_few_recipes_begin_before_it_is_known_what_an_epoch_takes(clocked):
     assert first_round(clocked(3.0), plan, every) == every[:1], "no more than there is time for"
     assert first_round(clocked(60.0, search="random"), plan, every) == every, "it looks at the clock in between"
     assert first_round(clocked(None, trials=30), plan, every) == every
+
+
+@pytest.mark.parametrize(("time_s", "count"), [(3.0, 2), (60.0, PROBED)])
+def test_a_model_on_words_is_among_the_first_however_slow_the_machine_is(clocked, time_s, count):
+    own = portfolio.texts(400, task="binary", epochs=EPOCHS, seed=0, columns=0, encoded=False)
+    study, plan = clocked(time_s), plan_with(base=own.base, portfolio=own.portfolio)
+    begun = first_round(study, plan, all_begin(study, plan))
+    assert len(begun) == count
+    assert [each.recipe.model.name for each in begun[:2]] == ["mlp", "words"]
+    assert begun[1].until == begun[1].recipe.epochs == 1, "it is whole before any network has trained on"
+
+
+def test_a_default_recipe_that_never_trained_is_no_finalist(clocked):
+    study, plan = clocked(60.0), plan_with()
+    solved, default = trial_of(1, 1, state="complete"), trial_of(0, 0, state="paused", origin="default")
+    study.state.history.trials.update({0: default, 1: solved})
+    assert [trial.number for trial in finals.best_trials(study, plan, 4)] == [1]
 
 
 def test_the_first_round_of_inputs_that_take_long_is_smaller(clocked):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -98,6 +99,15 @@ def test_the_winner_is_the_first_member_even_where_another_has_a_lower_loss():
     plain = [finalist(0, noise=2.5), finalist(1, noise=0.5)]
     found = decided(plain)
     assert found.ensemble.trials[0] == plain[0].trials[0]
+
+
+def test_what_was_fine_tuned_judges_alone():
+    """A model holds one backbone or encoder."""
+    plain = [finalist(number, noise=1.5) for number in range(3)]
+    tuned = replace(plain[0], recipe=Recipe().but({"model.unfrozen": 1}))
+    assert decided([tuned, *plain[1:]]).ensemble is None
+    found = decided([plain[1], tuned, plain[2]])
+    assert {trial.number // 100 for trial in found.ensemble.trials} == {1, 2}
 
 
 def test_one_network_alone_is_no_ensemble():

@@ -22,7 +22,8 @@ DATA = Data(
 )  # fmt: skip
 OWN = PlanEvent(
     base=Recipe().flat(), space=SPACE.to_json(), sizes=(64, 96), search_until_s=40.0, to_the_end=True, epoch_s=7.0,
-    smallest=64, end_s=5.5, other_size_s=0.5, tunes=True, pair=3.0, company_s=2.5, inputs_s=1.5, reasons={"key": "why"},
+    smallest=64, end_s=5.5, other_size_s=0.5, tuning_s=2.5, tunes=True, pair=3.0, company_s=2.5, inputs_s=1.5,
+    reasons={"key": "why"},
 )  # fmt: skip
 FACTS = Facts(
     task="binary", num_classes=2, num_valid=2, metric="accuracy", higher_is_better=True, dummy=0.5, dummy_error=0.1,

@@ -18,7 +18,7 @@ from measurers import ALONE, TOGETHER, Company, OutOfMemory, Told, run_out
 from tame.core.errors import StoppedError, StorageError
 from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
-from tame.data.sources import write_columns
+from tame.data.sources import table_of_texts, write_columns
 from tame.data.tables import Column, Table
 from tame.kinds.tables.commands import Given
 from tame.kinds.tables.material import TableMaterial
@@ -198,7 +198,32 @@ def test_groups_that_take_longest_come_first(tmp_path):
     assert found == [2, 2, 2, 32, 32, 32]
 
 
+def test_what_is_solved_at_once_comes_before_all_networks(tmp_path):
+    """So that there is a model however soon the clock ends."""
+    texts = TableMaterial(table_of_texts([f"letter {i} of {i % 2}" for i in range(NUM)]), device=CPU)
+    recipes = [recipe_of(), recipe_of(**{"model.name": "words", "epochs": 1}), recipe_of(batch_size=2)]
+    jobs = [Job(i, recipe) for i, recipe in enumerate(recipes)]
+    chooser = Chooser(tmp_path, None, CPU, measurer=TOGETHER)
+    groups = chooser.groups(texts, jobs, [0], range(NUM), examples_of())
+    assert [job.trial for group in groups for job in group.jobs] == [1, 2, 0]
+
+
 # Side by side ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_jobs_of_one_library_run_together_and_begin_with_that_of_the_first(first):
+    begun = []
+
+    def job(number):
+        def run(send):
+            begun.append(number)
+            return True
+
+        return run
+
+    side_by_side([job(i) for i in range(4)], cores=1, emit=begun.append, onednn=[first, not first, first, not first])
+    assert begun == [0, 2, 1, 3]
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3])

@@ -13,17 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from made_texts import made_encoder
 from tame.core.errors import StoppedError
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
+from tame.data.tables import MISSING
 from tame.kinds.arrays.material import OwnTask
 from tame.kinds.pictures.inference import fold_norms
 from tame.kinds.pictures.tasks import FeatureTask, PixelTask, TunedTask, view_draws
 from tame.kinds.tables.material import TableTask
+from tame.kinds.tables.row_encoder import RowEncoder
+from tame.kinds.tables.text_columns import TextPlan
+from tame.kinds.tables.text_tuning import FlatTokens, LowerStates
+from tame.kinds.tables.text_tuning import TunedTask as EncoderTask
 from tame.parts.backbones import build_backbone, cut
+from tame.parts.encoders import open_encoder
 from tame.parts.losses import CLASSES as FOR_CLASSES
 from tame.parts.losses import LOSSES
-from tame.parts.mlp import Columns, head_of
+from tame.parts.mlp import Columns, Mlp, head_of
 from tame.parts.models import MODELS, OWN_MODELS, init_module
 from tame.parts.optimizers import OPTIMIZERS
 from tame.parts.schedules import SCHEDULES
@@ -245,6 +252,44 @@ TUNED_LAWS = [law for law in LAWS if law is not engine_laws.members_of_one_seed_
 @pytest.mark.parametrize("law", TUNED_LAWS, ids=lambda law: law.__name__)
 def test_fine_tuning_keeps_the_law(tuned_bench, law):
     law(tuned_bench)
+
+
+def encoder_bench(folder):
+    """Two texts a row, of which one is missing here and there, below a head on these and a few numbers."""
+    encoder = open_encoder(str(made_encoder(folder)))
+    num, width = 21, encoder.num_features
+    vocabulary = ("rent", "cat", "mat", "good", "bad", "due")
+    texts = [" ".join(stream(i, "text").choice(vocabulary, 1 + i % 9)) for i in range(num)]
+    tokens = FlatTokens.of(encoder, texts, length=10, device=CPU)
+    lower = tuple(LowerStates(encoder, tokens, blocks=1, keeps=each) for each in (True, False))
+    base = Recipe().but(
+        {"table.texts": "encoder", "model.name": "linear", "model.unfrozen": 1, "batch_size": 8, "epochs": 4, "seed": 3}
+        | {"optimizer.lr": 1e-3}
+    )
+    plans = tuple(
+        TextPlan(name, "encoder", mark=False, scale=3.0, shift=np.full(width, 0.1, np.float32)) for name in "ab"
+    )
+    heads = {fold: Mlp(Columns(2 * (width + 1)), CLASSES, replace(base.model, depth=0)) for fold in (None, 0, 1, 2)}
+    for head in heads.values():
+        init_module(head, seed=0)
+
+    def make(examples, spoilt, dtype):
+        codes = torch.arange(num)[:, None].repeat(1, 2)
+        codes[::5, 1] = MISSING
+        codes[list(spoilt)] = 0
+        rows = features_of(num, dtype=dtype, spoilt=spoilt)[0][:, :1].repeat(1, 2 * (width + 1))
+        return EncoderTask(
+            rows=rows, codes=codes, lower=lower, upper=encoder.module.layers[1:], pooling="mean", heads=heads,
+            encoder=RowEncoder(None, plans), examples=examples, device=CPU,
+        )  # fmt: skip
+
+    return bench_of(make, examples_of(num, together=False), {}, serial=True, dtype=torch.float32, own=(base,))
+
+
+@pytest.mark.parametrize("law", TUNED_LAWS, ids=lambda law: law.__name__)
+def test_fine_tuning_of_an_encoder_keeps_the_law(tmp_path, law):
+    pytest.importorskip("tokenizers", reason="needs the package tokenizers (the extra 'text')")
+    law(encoder_bench(tmp_path / "e"))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.names())

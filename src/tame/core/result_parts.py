@@ -67,6 +67,11 @@ class Winner:
         """Whether it was trained again with seeds that the search had not used."""
         return self.trial != self.from_trial
 
+    @property
+    def is_fine_tuned(self) -> bool:
+        """Whether a part of what was pretrained was trained as well."""
+        return bool(self.recipe.get("model.unfrozen"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsembleRow:

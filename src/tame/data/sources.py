@@ -120,6 +120,17 @@ def take_rows(table: Table, rows: np.ndarray) -> Table:
     return replace(table, values={name: value[rows] for name, value in table.values.items()}, num_rows=len(rows))
 
 
+def only_own_texts(table: Table) -> Table:
+    """The table without the texts that none of its rows has."""
+    texts, values = dict(table.texts), dict(table.values)
+    for name, every in table.texts.items():
+        codes, places = np.unique(table.values[name], return_inverse=True)
+        first = int((codes == MISSING).any())  # which sorts before all others
+        texts[name] = tuple(every[code] for code in codes[first:].tolist())
+        values[name] = places.reshape(-1) - first
+    return replace(table, texts=texts, values=values)
+
+
 def matrix_of(x: np.ndarray | Table) -> np.ndarray:
     """The array (N, ...) that a module of the user's own sees. Raises DataError for columns that are no numbers."""
     if not isinstance(x, Table):

@@ -223,7 +223,8 @@ def _share(chosen: np.ndarray) -> str:
 
 
 def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
-    """(n,) fold numbers, stratified by label, whole groups at a time; fewer folds where every class is smaller."""
+    """(n,) fold numbers, stratified by label, whole groups at a time; fewer folds where every class is smaller, or
+    there are fewer groups. Raises DataError where there are not two."""
     # Loaded here: it takes a second, and most who import this module split nothing.
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -232,7 +233,8 @@ def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int)
     if len(labels) > MANY:  # one row for each group: scikit-learn's search over groups takes seconds for thousands
         _, first, place = np.unique(groups, return_index=True, return_inverse=True)
         own = labels[first]
-    possible = min(num_folds, int(np.bincount(own).max()))
+    possible = min(num_folds, int(np.bincount(own).max()), len(np.unique(groups)))
+    require(possible > 1, "too few different examples to train on some and judge by others", error=DataError)
     splitter = StratifiedGroupKFold if own is labels else StratifiedKFold
     parts = splitter(possible, shuffle=True, random_state=seed % 2**32)
     fold = np.zeros(len(own), dtype=int)

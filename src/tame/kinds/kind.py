@@ -37,12 +37,13 @@ PARTS = ("train", "val", "test", "aside", "excluded")  # of a split
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
     """How texts are trained on. block: tokens that a model sees at once; batch: blocks in a step; epochs: at most;
-    parameters: of the model."""
+    parameters: of the model; runs: whole trainings that the clock is for."""
 
     block: int
     batch: int
     epochs: int
     parameters: int
+    runs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Data:
     what an example counts as; None: all alike. side: median shorter side of pictures, in pixels. twins: examples of the
     test part that are equal to one that is trained on, as examples of few different values are by chance. groups: (N,)
     as of `Opened`, once it is open. texts: of these columns, how many hold texts, and whether an encoder has read them;
-    lengths: tokens that it reads of each, the one to begin with first.
+    lengths: tokens that it reads of each, the one to begin with first; encoder_blocks: that it has.
 
     Raises UsageError for data that cannot be judged honestly: parts that are not known, rows of the test part that are
     not sealed or validate something, their targets in the open, lengths that differ.
@@ -79,6 +80,7 @@ class Data:
     weights: np.ndarray | None = None
     texts: tuple[int, bool] = (0, False)
     lengths: tuple[int, ...] = ()
+    encoder_blocks: int = 0
     blocks: Blocks | None = None  # of texts for a language model
 
     def weights_of(self, rows: Sequence[int]) -> np.ndarray | None:
@@ -129,8 +131,8 @@ class Data:
 
     @property
     def num_runs(self) -> int:
-        """How many networks a fine-tuned trial is: one a fold, and one on all examples for delivery."""
-        return self.split.folds + 1 if self.split.folds > 1 else 1
+        """How many networks a fine-tuned trial is: one a fold, and one on all examples if that one is delivered."""
+        return self.split.folds + self.whole
 
     @property
     def num_valid(self) -> int:
@@ -271,6 +273,30 @@ class Features:
     prepare: Prepare
 
 
+class TunedRecipes(Protocol):
+    """Recipes that train the last parts of what was pretrained, the costliest first, each with what an epoch of it
+    costs, in epochs of the last one; () where there is nothing to train. head: the recipe of the best network that
+    leaves it as it is; sizes: whose features were computed; epochs: of each."""
+
+    def __call__(
+        self, data: Data, head: Recipe, sizes: Sequence[int], *, epochs: int, seed: int
+    ) -> Sequence[tuple[Recipe, float]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What a kind knows of fine-tuning. part, of: what `model.unfrozen` counts, such as "stage", "the backbone"."""
+
+    recipes: TunedRecipes
+    part: str
+    of: str
+
+    def trained(self, recipe: Recipe) -> str:
+        """What a recipe trains: "the last 4 stages of the backbone"."""
+        number = recipe.model.unfrozen
+        return f"the last {f'{number} {self.part}s' if number > 1 else self.part} of {self.of}"
+
+
 class Compare(Protocol):
     """Nothing, where the process that trains makes the modules that this one makes. Raises UsageError.
 
@@ -360,7 +386,8 @@ class Kind:
     rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed; least_s:
     seconds that the smallest study takes on a quiet machine, from when its data is opened to its report; backbone: that
     a study begins with where none is named; has_linear: whether it answers the question of `kinds/linear.py`;
-    ensembles: whether several networks may be delivered as one, and are where that is better and nothing else is said.
+    ensembles: whether several networks may be delivered as one, and are where that is better and nothing else is said;
+    tuning: of what was pretrained, where there is such a thing.
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
     (`OpenMaterial`), to what a delivered model does with new examples (`Prediction`), to what refuses bad data before
     anything is made, to what draws small pictures of examples, and to what opens them one by one (`OpenExamples`).
@@ -382,6 +409,7 @@ class Kind:
     backbone: str | None = None
     ensembles: bool = False
     features: Features | None = None
+    tuning: Tuning | None = None
     source: str
     material: str
     prediction: str

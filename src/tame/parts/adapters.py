@@ -92,14 +92,19 @@ AT_ONCE = 16  # blocks that one member is judged on at once: their logits take m
 class Adapted(nn.Module):
     """A frozen model with an adapter at some of its matrices; gives bits per character.
 
-    Its state is that of the adapters alone. `forward` is of one member, `stacked` of M of them.
+    Its state is that of the adapters alone. `forward` is of one member, `stacked` of M of them. half: the matrices of
+    the base in bfloat16, as of `halved`, which are used in training alone; what is judged is always in float32.
     """
 
     takes_draws = True
 
-    def __init__(self, base: Llama, recipe: AdapterRecipe, *, length: int, dropout: float, seed: int) -> None:
+    def __init__(
+        self, base: Llama, recipe: AdapterRecipe, *, length: int, dropout: float, seed: int,
+        half: Tensors | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self._base = (base,)  # in a tuple: its weights are no state of this module
+        self._half = (half or {},)
         self.kind = ADAPTERS.get(recipe.name)
         self.length = length
         self.dropout = dropout
@@ -154,11 +159,12 @@ class Adapted(nn.Module):
     def _product(self, tensors: Tensors, dropout: Tensor | None, draws: Draws | None, rows: Tensor | None) -> Product:
         gains = {which: tensors[_gain(which)] for which in MATRICES}
         used = {which: bool(gain.any()) for which, gain in gains.items()}
+        half = self._half[0] if self.training else {}
 
         def apply(path: str, x: Tensor, weight: Tensor) -> Tensor:
-            found = F.linear(x, weight)
+            found = half_product(x, half[path]) if path in half else F.linear(x, weight)
             which = ".".join(path.split(".")[-2:])
-            if not used[which]:
+            if not used.get(which, False):
                 return found
             name = path.replace(".", "/")
             own = {part: tensors[f"{name}:{part}"] for part in self.kind.shapes(1, 1, 1)}
@@ -194,6 +200,20 @@ class Adapted(nn.Module):
             rows, columns = self.base.config.shapes()[f"{path}.weight"]
             found += sum(math.prod(shape) for shape in self.kind.shapes(rows, columns, rank).values()) if rank else 0
         return found
+
+
+def halved(base: Llama) -> dict[str, Tensor]:
+    """The matrices of a model in bfloat16, by their paths."""
+    own = base.weights()
+    matrices = {name.removesuffix(".weight"): value for name, value in own.items() if value.ndim == 2}
+    if not base.config.tie_word_embeddings:
+        del matrices["model.embed_tokens"]  # rows of which are taken, and nothing is multiplied with
+    return {path: value.detach().bfloat16() for path, value in matrices.items()}
+
+
+def half_product(x: Tensor, weight: Tensor) -> Tensor:
+    """The product with a matrix in bfloat16, in the type of x."""
+    return F.linear(x.bfloat16(), weight).to(x.dtype)
 
 
 def shorter(rows: Tensor, length: int) -> Tensor:

@@ -88,11 +88,12 @@ class Bert(nn.Module):
         self.norm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
         self.layers = nn.ModuleList(_Layer(shape) for _ in range(shape.num_hidden_layers))
 
-    def forward(self, ids: Tensor, present: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, present: Tensor, *, layers: int | None = None) -> Tensor:
+        """layers: how many of the first ones the tokens pass; None for all."""
         # In the order of the published code: the sum of three terms rounds differently in another.
         found = self.norm(self.word(ids) + self.token_type.weight[0] + self.position.weight[: ids.shape[1]])
         mask = present.bool()[:, None, None, :]
-        for layer in self.layers:
+        for layer in self.layers[:layers]:
             found = layer(found, mask)
         return found  # type: ignore[no-any-return]
 

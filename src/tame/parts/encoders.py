@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,15 +183,40 @@ def pooled(
     encoder: TextEncoder, tokens: Sequence[Sequence[int]], *, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """(B, D) float32 features of length 1 of one batch."""
+    ids, present = padded(tokens, device=device)
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        hidden = encoder.module.to(device)(ids, present).float()
+    return pooled_states(hidden, present, encoder.pooling)
+
+
+def padded(tokens: Sequence[Sequence[int]], *, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids (B, L) of texts, filled up with zeros, and which are there (B, L)."""
     longest = max(map(len, tokens))
     ids = torch.tensor([[*each, *[0] * (longest - len(each))] for each in tokens], device=device)
     present = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in tokens], device=device)
-    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-        hidden = encoder.module.to(device)(ids, present).float()
-    if encoder.pooling == "first":
+    return ids, present
+
+
+def pooled_states(hidden: Tensor, present: Tensor, pooling: str) -> Tensor:
+    """(B, D) features of length 1 of texts, from the vectors of their tokens (B, L, D), of which those (B, L) are
+    there, one of each text at the least."""
+    if pooling == "first":
         return F.normalize(hidden[:, 0], dim=1)
     mask = present[..., None].float()
     return F.normalize((hidden * mask).sum(dim=1) / mask.sum(dim=1), dim=1)
+
+
+def adapted(encoder: TextEncoder, last: Mapping[str, Tensor], *, blocks: int) -> TextEncoder:
+    """The encoder with other weights in so many of its last blocks. last: those weights, numbered from the first of
+    these blocks on, as a list of modules has them."""
+    module = copy.deepcopy(encoder.module)
+    upper = module.layers[len(module.layers) - blocks :]
+    upper.load_state_dict(last)
+    found = hashlib.sha256(encoder.digest.encode())
+    for name, value in sorted(last.items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return replace(encoder, module=module.requires_grad_(False).eval(), digest=found.hexdigest())
 
 
 def _unknown(tokenizer: Tokenizer) -> int | None:

@@ -165,13 +165,14 @@ class Llama(nn.Module):
     ) -> Tensor:
         """Logits (M, B, T, V) of the token after each of `tokens` (B, T), whole numbers.
 
-        product: how matrices of blocks are applied, the way in which adapters of M members come in; M is 1 up to the
-        first matrix that differs between members. cache: of the tokens before these; last: only of the last token.
+        product: how matrices are applied, the way in which adapters of M members come in; M is 1 up to the first matrix
+        that differs between members. cache: of the tokens before these; last: only of the last token.
         """
         own = self.weights()
         x = self.hidden(tokens, product=product, cache=cache)
         x = x[:, :, -1:] if last else x
-        return F.linear(x, own["model.embed_tokens.weight" if self.config.tie_word_embeddings else "lm_head.weight"])
+        path = "model.embed_tokens" if self.config.tie_word_embeddings else "lm_head"
+        return product(path, x, own[f"{path}.weight"])
 
     def weights(self) -> Mapping[str, nn.Parameter]:
         """The weights by name."""

@@ -57,7 +57,9 @@ FIELDS: Mapping[str, Field] = {
     "model.pooled": Field(
         "averaged stages", "last stages of the backbone whose averaged maps are features of the head as well", "stages"
     ),
-    "model.unfrozen": Field("fine-tuned stages", "stages of the backbone that are trained too"),
+    "model.unfrozen": Field(
+        "fine-tuned stages", "stages of the backbone, or blocks of the encoder, that are trained too"
+    ),
     "loss.name": Field("loss", "the loss that training minimizes"),
     "loss.label_smoothing": Field("label smoothing", "share of the target spread over all classes"),
     "loss.class_weights": Field(

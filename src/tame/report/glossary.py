@@ -103,9 +103,9 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     ),
     "backbone": (
         "Backbone, head, fine-tuning",
-        "A backbone was pretrained on other pictures. It turns a picture into numbers, its features; the head turns "
-        "these into classes. With a frozen backbone only the head is trained; fine-tuning trains the last stages of "
-        "the backbone as well.",
+        "A backbone was pretrained on other pictures; of texts it is called an encoder. It turns an example into "
+        "numbers, its features; the head turns these into an answer. With a frozen backbone only the head is trained; "
+        "fine-tuning trains the last stages of the backbone as well.",
     ),
     "finding": (
         "Finding",
@@ -205,6 +205,8 @@ def numbers(result: Result, history: History) -> dict[str, str]:
         found["calibration"] = f"It is {formats.number(answers.calibration.ece)} here."
     if result.backbone:
         found["backbone"] = f"Here the backbone is {result.backbone.name}."
+    elif result.fine_tuning is not None:
+        found["backbone"] = "Here an encoder read the texts."
     return found
 
 
@@ -240,6 +242,8 @@ def _seeds(result: Result) -> str:
     seeds = formats.count(len(result.winner.seeds), "fresh seed")
     if result.winner.is_retrained:
         return f"The winner was trained again with {seeds}."
+    if result.winner.is_fine_tuned:
+        return "The winner was fine-tuned with one seed."
     return "There was no time to train the winner with other seeds."
 
 

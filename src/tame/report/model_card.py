@@ -70,7 +70,9 @@ def _what(result: Result) -> str:
 def _base(result: Result) -> str:
     recipe, backbone = result.winner.recipe, result.backbone
     if KINDS.get(result.kind).features is None:
-        return f"a network of type {formats.inert(str(recipe['model.name']))}"
+        blocks = int(recipe["model.unfrozen"])
+        below = f" on an encoder with its last {formats.count(blocks, 'block')} fine-tuned" if blocks else ""
+        return f"a network of type {formats.inert(str(recipe['model.name']))}{below}"
     if not backbone:
         return "a small network trained from scratch"
     name, stages = formats.inert(backbone.name), recipe["model.unfrozen"]

@@ -32,7 +32,7 @@ from tame.report.more_data_section import MoreDataSection, of_more_data
 from tame.report.next_steps import Step, next_steps
 from tame.report.pictures import PairGroup, pair_groups
 from tame.report.quotes_section import QuotesSection, of_texts
-from tame.report.search_section import EngineRow, Search, Training
+from tame.report.search_section import EngineRow, Search, Training, has_tuning
 from tame.report.svg import HALF, both
 from tame.report.test_section import ClassSection, NumberSection
 
@@ -234,7 +234,7 @@ def _sections(result: Result, classes: ClassSection | None, own: DeliveredSectio
     texts = of_texts(result)
     first += [("texts", "What decided")] if texts is not None and texts.is_section else []
     tried = [("cases", "What the doctor tried")] if result.cases else []
-    tuned = [("tuning", "Fine-tuning")] if KINDS.get(result.kind).features is not None else []
+    tuned = [("tuning", "Fine-tuning")] if has_tuning(result) else []
     more = [("findings", "All findings")] if len(result.findings) > FIRST_FINDINGS else []
     sure = [("delivered", "What is delivered")] if own.said or own.sure else []
     sure += [("more-data", "Would more data help?")] if result.more_data else []

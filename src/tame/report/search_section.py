@@ -112,6 +112,7 @@ class Search:
     finalist_chart: Markup
     tie_break: str
     is_retrained: bool
+    is_fine_tuned: bool
     fine_tuning: FineTuningWords | None
 
 
@@ -152,8 +153,9 @@ def search(result: Result, trials: Sequence[Trial]) -> Search:
         finalists=[finalist_row(each, default, result) for each in result.finalists],
         finalist_chart=finalist_chart(result),
         tie_break=formats.metric_name(tie_break(result)),
-        is_retrained=result.winner.is_retrained,
-        fine_tuning=fine_tuning(result) if KINDS.get(result.kind).features is not None else None,
+        is_retrained=result.winner.is_retrained or result.winner.is_fine_tuned,
+        is_fine_tuned=result.winner.is_fine_tuned and not result.winner.is_retrained,
+        fine_tuning=fine_tuning(result) if has_tuning(result) else None,
     )
 
 
@@ -432,6 +434,11 @@ def finalist_chart(result: Result) -> Markup:
     ))  # fmt: skip
 
 
+def has_tuning(result: Result) -> bool:
+    """Whether there is something to be said of fine-tuning: of pictures always, of texts where an encoder read them."""
+    return KINDS.get(result.kind).features is not None or result.fine_tuning is not None
+
+
 def fine_tuning(result: Result) -> FineTuningWords:
     """What fine-tuning added, or why it was not tried."""
     about = result.fine_tuning
@@ -441,9 +448,9 @@ def fine_tuning(result: Result) -> FineTuningWords:
     difference = about.difference
     if difference is None:
         return FineTuningWords("Not tried" if about.trial is None else "Tried without success", about.why)
-    change = words.comparison(result.metric, difference, "the best network on frozen features")
+    change = words.comparison(result.metric, difference, "the best network without it")
     head = "Kept" if about.kept else "Tried, not kept"
-    return FineTuningWords(head, f"{change}, on the validation pictures. {about.why}")
+    return FineTuningWords(head, f"{change}, on the validation {words.noun(result.kind)}. {about.why}")
 
 
 def value_range(metric: str, values: Sequence[float]) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
 from tame.adjust.guard import searchable
@@ -32,15 +32,24 @@ NEW_INPUTS = 1 / 3  # share of started recipes that need new inputs
 MANY = 100_000  # trials, if the user gives no number
 
 
+@dataclass(frozen=True, slots=True)
+class TuningPlan:
+    """Fine-tuning of what has given features already. epoch_s: of its cheapest recipe, one fold; None where that was
+    not measured; kept_s: seconds that are kept for it, 0 where the clock has no room."""
+
+    epoch_s: float | None
+    kept_s: float
+
+
 def draft(
     config: StudyConfig, data: Data, costs: Costs | None, *, used_s: float, recipes: float | None = None,
-    slower: float = 1.0,
+    slower: float = 1.0, tuning: TuningPlan | None = None,
 ) -> PlanEvent:  # fmt: skip
     """The plan as it is stored.
 
     costs: of features; None for networks from scratch. recipes: how many the clock allows, if known; slower: how
-    many times as long short work takes now because of other programs. Raises UsageError for a space with nothing to
-    search.
+    many times as long short work takes now because of other programs; tuning: without costs, if there is any. Raises
+    UsageError for a space with nothing to search.
     """
     sizes = () if costs is None else costs.sizes
     preset = KINDS.get(data.kind).preset(config, data, sizes, seed=stream_seed(config.seed, "training") % 2**31)
@@ -59,7 +68,10 @@ def draft(
         end = replace(end, end_s=end.end_s + quotes_s(config.clock_s))
     if config.more_data and config.clock_s is not None:
         end = replace(end, end_s=end.end_s + MORE_DATA_SHARE * config.clock_s)
+    if tuning is not None:
+        end = replace(end, end_s=end.end_s + tuning.kept_s)
     search = searching(sizes, costs, config.clock_s, end_s=end.end_s, used_s=used_s, num_runs=data.num_runs)
+    epoch_s = costs.epoch_s if costs is not None else None if tuning is None else tuning.epoch_s
     return PlanEvent(
         base=base.flat(),
         portfolio=tuple(dict(each) for each in preset.portfolio) if config.search == "auto" else (),
@@ -70,12 +82,13 @@ def draft(
         trials=config.trials,
         sizes=tuple(sizes),
         search_until_s=search.until_s,
-        to_the_end=search.to_the_end,
-        epoch_s=costs.epoch_s if costs and math.isfinite(costs.epoch_s) else None,
+        to_the_end=search.to_the_end if tuning is None else not tuning.kept_s,
+        epoch_s=epoch_s if epoch_s is not None and math.isfinite(epoch_s) else None,
+        tuning_s=None if tuning is None else tuning.kept_s,
         smallest=min(costs.learnt) if costs else None,
         end_s=end.end_s,
         other_size_s=end.other_size_s,
-        tunes=costs is not None and costs.tunes,
+        tunes=(costs is not None and costs.tunes) or tuning is not None,
         speed=asdict(costs.speed) if costs else None,
     )
 
@@ -94,21 +107,23 @@ def fitted(
     used_s: float,
     prepare_s: float = 0.0,
     slower: float = 1.0,
+    tuning: TuningPlan | None = None,
 ) -> PlanEvent:
     """The plan with as many epochs, recipes and dimensions as the clock allows.
 
-    epoch_s, prepare_s: seconds for a trial with its folds; prepare_s if its inputs are new.
+    epoch_s, prepare_s: seconds for a trial with its folds; prepare_s if its inputs are new; tuning: as of `draft`.
     """
     assert config.clock_s is not None
     kind, whole = KINDS.get(data.kind), config.search in WHOLE
     affordable = max(config.clock_s - used_s - own.end_s, 0.0) / epoch_s
     most = kind.most_epochs or Recipe.from_flat(own.base).epochs
     least = min(LEAST_EPOCHS, max(1, int(affordable / LEAST_RUNS)))  # a slow machine completes shorter trainings
-    epochs = min(max(int(affordable / kind.runs), least), most)
+    runs = kind.runs if data.blocks is None else data.blocks.runs
+    epochs = min(max(int(affordable / runs), least), most)
     config = replace(config, epochs=epochs, time_s=config.clock_s)  # the default clock applies only without epochs
-    search = search_of(draft(config, data, None, used_s=used_s, slower=slower), data)
+    search = search_of(draft(config, data, None, used_s=used_s, slower=slower, tuning=tuning), data)
     recipes = expected_recipes(search, SEARCHED_SHARE * affordable, whole=whole)
-    found = draft(config, data, None, used_s=used_s, recipes=recipes, slower=slower)
+    found = draft(config, data, None, used_s=used_s, recipes=recipes, slower=slower, tuning=tuning)
     first = search.base.epochs if whole else search.rungs[0]
     each = first + NEW_INPUTS * prepare_s / epoch_s  # cost of starting a recipe, in epochs
     cohort = min(max(int(FIRST_SHARE * affordable / each), LEAST_COHORT), kind.cohort(data))

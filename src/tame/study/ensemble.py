@@ -83,7 +83,8 @@ class Chosen:
 def chosen(study: Study, data: Data, plain: Sequence[Finalist], winner: Finalist, *, loss: str) -> Chosen:
     """The winner, or an ensemble of finalists that is better by more than the noise of the validation examples.
 
-    plain: the finalists before their temperature. Members are the first networks of the winner and of each finalist
+    plain: the finalists before their temperature. What was fine-tuned judges alone: each such network has its own
+    backbone or encoder, and a model holds one. Members are the first networks of the winner and of each finalist
     whose loss is not shown to be higher than the lowest, then their second ones, 8 at most: none is picked by how well
     it does. The ensemble is delivered if its loss is really lower than that of one network of the winner and its metric
     not really worse.
@@ -93,7 +94,9 @@ def chosen(study: Study, data: Data, plain: Sequence[Finalist], winner: Finalist
     asked, seed = study.config.ensemble, study.config.seed
     if not (KINDS.get(data.kind).ensembles if asked is None else asked):
         return Chosen(winner)
-    members = _members(plain, winner, loss, seed=seed)
+    if winner.recipe.model.unfrozen:
+        return Chosen(winner)
+    members = _members([each for each in plain if not each.recipe.model.unfrozen], winner, loss, seed=seed)
     if len(members) < 2:
         return Chosen(winner)
     found, (judged,) = tempered([mean_of([each for _, each in members])], seed=seed)

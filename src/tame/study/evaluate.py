@@ -9,7 +9,6 @@ import numpy as np
 from tame.core.evaluation import Difference
 from tame.core.records import Finding, Score
 from tame.core.result import Result
-from tame.core.rng import stream_seed
 from tame.evaluate.score import NUMBERS, Judged, difference, guesses, measure, score
 from tame.kinds.kind import Data
 from tame.monitor.remedies import CHANGES
@@ -18,7 +17,6 @@ from tame.study.delivery import Tested, deliver, open_sealed
 from tame.study.ensemble import Chosen, chosen
 from tame.study.events import Judgements
 from tame.study.finalist import MANY, Finalist, at_temperature, best_of, together
-from tame.study.finalists import trained_again
 from tame.study.judgements import judgements
 from tame.study.more_data import more_data
 from tame.study.plan import Plan
@@ -74,15 +72,13 @@ def _beyond_guessing(data: Data, judged: Judged, *, seed: int) -> Difference | N
 
 
 def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
-    """The fine-tuned trial, if it was kept; with cross-validation it is trained again, also on all examples."""
+    """The fine-tuned trial, if it was kept. No seed was chosen for it, so that it needs no fresh one; if it wins, what
+    is trained on all examples follows."""
     judged = study.state.tuning_judged
     if judged is None or not judged.kept or judged.trial is None:
         return []
     trial = study.history.trials[judged.trial]
-    if len(plan.folds) == 1:
-        return [together(study, data, plan, trial, [trial])]
-    (found,) = trained_again(study, data, plan, [(trial, [stream_seed(study.config.seed, "finalist", 0) % 2**31])])
-    return [found] if found else []
+    return [together(study, data, plan, trial, [trial])]
 
 
 def _winner(study: Study, data: Data, finalists: Sequence[Finalist]) -> Finalist:

@@ -48,12 +48,12 @@ class PlanEvent:
     """The plan as it was drafted, in JSON values.
 
     fixed: fields that are not searched; left_out: dimensions left out because there are too few recipes; recipes: how
-    many the clock or the user allows, if known; search_until_s, end_s, other_size_s: as in `Plan`; epoch_s: of
-    fine-tuning at the smallest size; cohort, pair, company_s, inputs_s: known only after a rehearsal.
+    many the clock or the user allows, if known; search_until_s, end_s, other_size_s, tuning_s: as in `Plan`; epoch_s:
+    of fine-tuning at the least cost; cohort, pair, company_s, inputs_s: known only after a rehearsal.
     """
 
     event_kind: ClassVar[str] = "plan"
-    sparse: ClassVar[frozenset[str]] = frozenset({"cohort", "pair", "company_s", "inputs_s", "reasons"})
+    sparse: ClassVar[frozenset[str]] = frozenset({"cohort", "pair", "company_s", "inputs_s", "reasons", "tuning_s"})
     base: Mapping[str, Value] = field(default_factory=dict)
     portfolio: tuple[Mapping[str, Value], ...] = ()
     fixed: tuple[str, ...] = ()
@@ -74,6 +74,7 @@ class PlanEvent:
     pair: Number | None = None
     company_s: Number | None = None
     inputs_s: Number | None = None
+    tuning_s: Number | None = None
     reasons: Mapping[str, str] | None = None
 
 

@@ -227,7 +227,7 @@ def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
         ranked = list({trial.number: trial for pair in pairs for trial in pair}.values())
     best = ranked[:count]
     default = next((t for t in trials if t.is_default), None)
-    out = default is None or default in best or default.state == "diverged"
+    out = default is None or default in best or default.state == "diverged" or not default.curve.points
     return best if out or default is None else [*best, default]
 
 

@@ -11,7 +11,6 @@ import os
 from dataclasses import replace
 from itertools import islice
 
-from tame.adjust import portfolio
 from tame.adjust.sampling import proposals
 from tame.adjust.searchers import WHOLE
 from tame.adjust.thaw import TRUSTED
@@ -194,12 +193,12 @@ def _memory(study: Study, data: Data, plan: Plan) -> tuple[Memory | None, Memory
     room = plan.search.cohort if plan.search.trials is None else min(plan.search.cohort, plan.search.trials)
     first = [recipe for _, recipe in islice(proposals(plan.space, study.config.seed, plan.search), room)]
     tuning = tried = None
+    tunes = KINDS.get(data.kind).tuning
     if plan.tunes and study.config.clock_s is not None and not plan.to_the_end:
-        assert data.backbone is not None
-        head, stages = plan.search.base, data.backbone.stages
-        size, epochs = max(plan.sizes), TUNE_EPOCHS[1]
-        tuning = portfolio.fine_tuning(head, size=size, epochs=epochs, stages=stages, seed=head.seed, task=data.task)
-    elif not plan.sizes:
+        assert tunes is not None
+        head = plan.search.base
+        tuning = tunes.recipes(data, head, plan.sizes, epochs=TUNE_EPOCHS[1], seed=head.seed)[0][0]
+    if not plan.sizes:
         tried = plan.search.base
     use = study.worker.memory(first, folds=plan.folds, tuning=tuning, rehearsed=tried)
     device = use.device

@@ -17,12 +17,21 @@ from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
 from tame.core.space import Space, parse_dimension
 from tame.evaluate.score import class_shares, dummy_error, guesses, judged_from, measure
-from tame.kinds.costs import Costs, Speed
+from tame.kinds.costs import PLANNED_EPOCHS, Costs, Speed
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.monitor.case import Facts
 from tame.monitor.space import linear_ranges
-from tame.study.draft import LEAST_COHORT, draft, drafted_space, fewer_dimensions, fits_epochs, fitted, search_of
+from tame.study.draft import (
+    LEAST_COHORT,
+    TuningPlan,
+    draft,
+    drafted_space,
+    fewer_dimensions,
+    fits_epochs,
+    fitted,
+    search_of,
+)
 from tame.study.earlier import put_first
 from tame.study.events import PlanEvent
 from tame.study.session import Study
@@ -37,6 +46,8 @@ REHEARSAL_SHARE = 0.1  # of the clock, after which no more recipes are rehearsed
 PAIR = 2.0  # time of an epoch of two networks alone, in epochs of a trial; used if it was not measured
 AS_ASKED = "searched as given"
 TUNE_EPOCHS = (2, 8)  # fewer are not worth starting, more add little
+TUNING_SHARE, LEAST_TUNING_S = 0.5, 8.0  # of the clock, and at least, that is kept for it where features are given
+OF_HEADS = ("model.name", "table.texts", "model.unfrozen")  # that fine-tuning sets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +58,11 @@ class Plan:
     then delivered; search_until_s: of the clock, infinite without one; end_s: seconds reserved for scoring, delivery
     and report, other_size_s: the part of them for a winner with another input size than the default; sizes: input sizes
     whose features are computed; tunes: whether the backbone may be fine-tuned, to_the_end: whether the search uses the
-    time for that; epoch_s: of fine-tuning at the smallest size; pair: time of an epoch of two networks alone, in epochs
-    of a trial trained with others; company_s: seconds of an epoch of a trial with its folds, trained with others, None
-    if not rehearsed; inputs_s: seconds to prepare the inputs of a recipe that needs new ones; reasons: of recipes from
-    an earlier study, by Recipe.key(); words: what is searched and how it is judged.
+    time for that; epoch_s: of fine-tuning at the least cost; tuning_s: the part of `end_s` that is kept for it; pair:
+    time of an epoch of two networks alone, in epochs of a trial trained with others; company_s: seconds of an epoch of
+    a trial with its folds, trained with others, None if not rehearsed; inputs_s: seconds to prepare the inputs of a
+    recipe that needs new ones; reasons: of recipes from an earlier study, by Recipe.key(); words: what is searched and
+    how it is judged.
     """
 
     search: SearchConfig
@@ -65,6 +77,7 @@ class Plan:
     tunes: bool
     to_the_end: bool
     epoch_s: float | None
+    tuning_s: float
     smallest: int | None
     speed: Speed | None
     pair: float
@@ -128,6 +141,7 @@ def plan_of(own: PlanEvent, data: Data, space: Space, facts: Facts) -> Plan:
         tunes=own.tunes,
         to_the_end=own.to_the_end,
         epoch_s=own.epoch_s,
+        tuning_s=own.tuning_s or 0.0,
         smallest=own.smallest,
         speed=None if own.speed is None else Speed.from_json(own.speed),
         pair=PAIR if own.pair is None else own.pair,
@@ -147,17 +161,42 @@ def _first_plan(study: Study, data: Data) -> PlanEvent:
     base, space = Recipe.from_flat(own.base), drafted_space(own)
     if costs is None:
         check(study, base, space)  # before anything is trained
+        tunes = _tuning(study, data, own)
+        own = own if tunes is None else draft(config, data, None, used_s=study.used_s, slower=slower, tuning=tunes)
         if fits_epochs(config):
             tried = _rehearsed(study, data, search_of(own, data), space)
             # Steps of a few milliseconds do not show the load of other programs.
             epoch_s = study.worker.slowdown(base) * tried.epoch_s
-            own = fitted(config, data, own, epoch_s, used_s=study.used_s, prepare_s=tried.prepare_s, slower=slower)
+            own = fitted(
+                config, data, own, epoch_s, used_s=study.used_s, prepare_s=tried.prepare_s, slower=slower,
+                tuning=tunes,
+            )  # fmt: skip
             pair = tried.pair_s / tried.epoch_s
             own = replace(own, pair=pair, company_s=tried.epoch_s, inputs_s=tried.prepare_s)
     elif config.clock_s is not None and config.search in WHOLE:
         search = search_of(own, data)
         own = replace(own, cohort=max(LEAST_COHORT, search.cohort * search.rungs[0] // search.base.epochs))
     return put_first(study, data, own)
+
+
+def _tuning(study: Study, data: Data, own: PlanEvent) -> TuningPlan | None:
+    """What is kept of the clock for fine-tuning, where there is something to fine-tune and no features are planned.
+
+    None too where the user fixed what it would change: the model, or how texts enter it.
+    """
+    tuning, base, clock_s = KINDS.get(data.kind).tuning, Recipe.from_flat(own.base), study.config.clock_s
+    if tuning is None:
+        return None
+    found = tuning.recipes(data, base, (), epochs=TUNE_EPOCHS[1], seed=base.seed)
+    kept = [name for name in OF_HEADS if name in own.fixed]
+    if not found or any(base.flat()[name] != found[-1][0].flat()[name] for name in kept):
+        return None
+    if clock_s is None or TUNING_SHARE * clock_s < LEAST_TUNING_S:
+        return TuningPlan(None, 0.0)
+    epoch_s = study.worker.rehearse(found[-1][0], folds=[0]).epoch_s
+    most = TUNING_SHARE * max(study.left_s - own.end_s, 0.0)
+    least_s, wanted_s = (epochs * data.num_runs * epoch_s for epochs in (PLANNED_EPOCHS, TUNE_EPOCHS[1]))
+    return TuningPlan(epoch_s, min(wanted_s * found[0][1], most) if least_s <= most else 0.0)
 
 
 @dataclass(frozen=True, slots=True)

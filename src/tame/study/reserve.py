@@ -101,5 +101,8 @@ def limit_s(study: Study, plan: Plan, *, final: bool) -> float:
 
 
 def is_capped(plan: Plan) -> bool:
-    """Whether finalists may take only a share of the clock, because fine-tuning takes the rest."""
-    return plan.tunes and not plan.to_the_end
+    """Whether finalists may take only a share of the clock, because fine-tuning takes the rest.
+
+    Without features to compute, what fine-tuning takes is kept apart.
+    """
+    return plan.tunes and not plan.to_the_end and not plan.tuning_s

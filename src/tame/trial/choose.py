@@ -112,6 +112,11 @@ class Group:
     precision: Precision
 
     @property
+    def is_solved(self) -> bool:
+        """Whether they are solved at once."""
+        return isinstance(self.lanes[0].engine, Fitted)
+
+    @property
     def how(self) -> How:
         """In which way they are trained."""
         stacked = isinstance(self.lanes[0].engine, Stacked)
@@ -136,7 +141,8 @@ class Chooser:
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples,
         *, begun: Callable[[int], bool | None] = lambda trial: None, at_least: int = 1,
     ) -> list[Group]:  # fmt: skip
-        """Jobs grouped by what they can share, in the best group size for this machine; the longest come first.
+        """Jobs grouped by what they can share, in the best group size for this machine; what is solved at once comes
+        first, then the longest.
 
         begun: whether a trial is trained in the stacked engine, None if it has not started. A trial keeps its engine
         and its precision: what is measured now may differ, and so does the choice where others of its group have ended.
@@ -171,8 +177,9 @@ class Chooser:
                 half = precision.half if choice.stacked else None
                 lanes = self._lanes(material, some, sets, rows, examples, half=half)
                 found.append((job_s * len(some), Group(some, lanes, precision)))
-        # Longest first, so that no core ends up alone with a long group.
-        return [group for _, group in sorted(found, key=lambda each: each[0], reverse=True)]
+        # What is solved at once is a model however soon the clock ends. Then longest first, so that no core ends up
+        # alone with a long group.
+        return [group for _, group in sorted(found, key=lambda each: (each[1].is_solved, each[0]), reverse=True)]
 
     def arranged(
         self, material: Material, jobs: Sequence[Job], folds: Sequence[Fold], rows: Sequence[int], examples: Examples

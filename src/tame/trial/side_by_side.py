@@ -58,11 +58,12 @@ def side_by_side(
 
     emit: called only in this thread, whichever thread a message comes from. If it raises, each job ends at its next
     message; what a job raises is raised here once the others have ended.
-    onednn: the jobs for which oneDNN multiplies. They run first and the others after them, since torch uses one library
-    for all threads.
+    onednn: the jobs for which oneDNN multiplies. They run before or after all others, as the first job does, since
+    torch uses one library for all threads.
     """
     failed: list[int] = []
-    for wanted in (True, False):
+    first = bool(onednn) and onednn[0]
+    for wanted in (first, not first):
         places = [place for place, _ in enumerate(jobs) if (bool(onednn) and onednn[place]) == wanted]
         with by_onednn(wanted):
             failed += [places[i] for i in _at_once([jobs[place] for place in places], cores=cores, emit=emit)]

@@ -19,6 +19,7 @@ from tame.core.errors import DataError, UsageError
 from tame.data.split import Split, groups_of
 from tame.data.text_copies import near_copies
 from tame.kinds.known import kind_of
+from tame.kinds.language.commands import Opened, Speed
 from tame.kinds.language.plan import Lengths, lengths
 from tame.kinds.language.reading import read_texts
 from tame.kinds.language.source import _passages, _split
@@ -135,6 +136,24 @@ def test_passages_are_spread_over_files_and_are_whole_blocks():
     assert len(set(found)) == len(found)
     assert [text for text, _ in found] == [1, 1, 1, 2, 3, 3, 3, 3]
     assert max(number for text, number in found if text == 3) == 3
+
+
+def test_a_slow_model_is_judged_less_often_and_trained_fewer_times():
+    split = Split(("train",) * 6 + ("val", "test"), (-1,) * 6 + (0, -1), 1, "")
+    opened = Opened(
+        name="", digest="", device="cpu", parameters=1, context=512, tokens=(20_000,) * 8, characters=(80_000,) * 8,
+        unknown=0.0,
+    )  # fmt: skip
+    config = StudyConfig(data="x", backbone="x", task=LANGUAGE, time_s=120.0)
+    slow = lengths(config, opened, split, lambda block: Speed(200.0, 400.0))
+    assert (slow.block, slow.batch, slow.judged["val"]) == (128, 1, 8)
+    training_s, judging_s = slow.slots * slow.block / 200, slow.judged["val"] * slow.block / 400
+    assert training_s >= 3 * judging_s
+    assert slow.runs == 2, "as few as leave each about a hundred steps"
+    fast = lengths(config, opened, split, lambda block: Speed(9000.0, 20_000.0))
+    assert (fast.block, fast.runs) == (256, 6)
+    longer = lengths(replace(config, time_s=3600.0), opened, split, lambda block: Speed(200.0, 400.0))
+    assert longer.runs > slow.runs or longer.batch > slow.batch
 
 
 def test_without_a_clock_nothing_is_measured(tmp_path):

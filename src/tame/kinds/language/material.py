@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,10 +25,11 @@ from tame.kinds.language import commands
 from tame.kinds.language.commands import Asked, Given, Layout, Opened, Passages, Speed, SpeedAsked
 from tame.kinds.language.prediction import empty_network, tokenizer_of
 from tame.kinds.language.telling import OPENING, Models, tell
-from tame.parts.adapters import ADAPTERS, AT_ONCE, Adapted, nats
+from tame.parts.adapters import ADAPTERS, AT_ONCE, Adapted, half_product, halved, nats
 from tame.parts.llama import LanguageModel, Llama, open_language_model, plain_product
 from tame.parts.mlp import num_weights
 from tame.parts.network import Network, read_network
+from tame.parts.products import has_half
 from tame.parts.tokenizer import Tokenizer, Tokens, in_blocks
 from tame.trial.commands import Fold, Plain
 from tame.trial.measurements import recall, remember
@@ -39,17 +41,20 @@ PARITY = 1e-4  # bits per character, that merging adapters may change
 PROBED = 4  # blocks that parity is proved on
 MOST_SHARED = 20_000_000  # numbers of a base that members share on a processor
 STEPS = 3  # that the speed is measured in
+TRIED, AGREES = 128, 0.01  # tokens that bfloat16 is tried on, and the share by which their loss may differ
 
 
 @dataclass(frozen=True, slots=True)
 class TextTask:
-    """Adapters beside a frozen model. train: (n, T + 2) blocks of the texts that are trained on, in shuffled order, as
-    `Adapted` takes them; passages: (N - slots, T + 2) those that are judged; rows: of the examples, in the data.
+    """Adapters beside a frozen model. half: as of `Adapted`; train: (n, T + 2) blocks of the texts that are trained on,
+    in shuffled order, as `Adapted` takes them; passages: (N - slots, T + 2) those that are judged; rows: of the
+    examples, in the data.
 
     An epoch takes the next `slots` blocks of `train`.
     """
 
     base: Llama
+    half: Mapping[str, Tensor]
     train: Tensor
     passages: Tensor
     slots: int
@@ -64,7 +69,7 @@ class TextTask:
     def build(self, member: Member) -> nn.Module:
         own = member.recipe
         return Adapted(
-            self.base, own.adapter, length=own.input.length, dropout=own.model.dropout, seed=own.seed
+            self.base, own.adapter, length=own.input.length, dropout=own.model.dropout, seed=own.seed, half=self.half
         ).to(self.device)  # fmt: skip
 
     def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
@@ -86,8 +91,10 @@ class TextMaterial:
 
     def __init__(self, model: LanguageModel, tokenizer: Tokenizer, given: Given, room: Room) -> None:
         # Where the products of the base take all the time, members gain nothing from company, and trying it costs much.
-        large = room.device.type == "cpu" and sum(each.numel() for each in model.module.parameters()) > MOST_SHARED
+        self._is_large = sum(each.numel() for each in model.module.parameters()) > MOST_SHARED
+        large = room.device.type == "cpu" and self._is_large
         self.reason = "the base is so large that a processor gains nothing from several adapters at once" * large
+        self._half: Mapping[str, Tensor] | None = None
         self.model = model
         self.tokenizer = tokenizer
         self.device = room.device
@@ -206,7 +213,9 @@ class TextMaterial:
         ids = np.concatenate([each.ids for each in self._texts])[: 2 * length + 1].astype(np.int64)
         blocks = in_blocks(ids, np.ones_like(ids), length)[:1]
         x = torch.from_numpy(blocks).to(self.device)
-        module = Adapted(self._base, Recipe().adapter, length=length, dropout=0.0, seed=0).to(self.device)
+        module = Adapted(
+            self._base, Recipe().adapter, length=length, dropout=0.0, seed=0, half=self._halved()
+        ).to(self.device)  # fmt: skip
 
         def step() -> None:
             module.zero_grad()
@@ -217,6 +226,14 @@ class TextMaterial:
                 nats(self._base, x[:, :-1], plain_product)
 
         return Speed(*(length / _seconds(each) for each in (step, judge)))
+
+    def _halved(self) -> Mapping[str, Tensor]:
+        """The matrices of a large base in bfloat16, where that pays."""
+        if self._half is None:
+            path = self._room.cache / "machine.json"
+            pays = self._is_large and half_pays(self.model, self._texts[0].ids[:TRIED], self.device, path)
+            self._half = halved(self._base) if pays else {}
+        return self._half
 
     # Training --------------------------------------------------------------------------------------------------------
 
@@ -233,7 +250,7 @@ class TextMaterial:
     def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
         own = replace(examples, together=False)
         return TextTask(
-            self._base, self._train, self._passages, self._laid_out().slots, torch.tensor(list(rows)),
+            self._base, self._halved(), self._train, self._passages, self._laid_out().slots, torch.tensor(list(rows)),
             own.to(self.device), self.device,
         )  # fmt: skip
 
@@ -316,6 +333,31 @@ def open_material(given: Plain, room: Room) -> tuple[TextMaterial, Plain]:
 
 def _content(path: str) -> str:
     return read_text(path).content
+
+
+def half_pays(model: LanguageModel, ids: np.ndarray, device: torch.device, path: Path) -> bool:
+    """Whether products in bfloat16 are faster here, and foretell these tokens about as well.
+
+    Found out once and remembered for the machine in `path`, so that a study repeats.
+    """
+    parts = ("half", device.type, torch.__version__, os.cpu_count(), model.digest[:16])
+    key = "-".join(map(str, parts))
+    found = recall(path, key, bool)
+    if found is None:
+        found = has_half(device) and _agrees(model.module, torch.from_numpy(ids.astype(np.int64))[None].to(device))
+        remember(path, key, found)
+    return found
+
+
+def _agrees(base: Llama, ids: Tensor) -> bool:
+    own = halved(base)
+
+    def product(path: str, x: Tensor, weight: Tensor) -> Tensor:
+        return half_product(x, own[path])
+
+    with torch.no_grad():
+        usual, half = (float(nats(base, ids, each)) for each in (plain_product, product))
+    return abs(half - usual) <= AGREES * usual
 
 
 def _seconds(run: Callable[[], None]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ SLOW = 1500  # tokens a second in training
 TRAINED_SHARE = 0.6  # of the clock
 EPOCHS = 48  # that the clock is divided into, for recipes to be compared early
 STEPS = 96  # that one training should have at least
+RUNS, LEAST_RUNS = 6, 2  # whole trainings that the clock is for; of a slow model as few as have enough steps
+TRAINED_TIMES = 3  # as long as judging takes: so long an epoch of a slow model trains
 BATCHES = (1, 2, 4, 8, 16)
 LEAST_JUDGED, MOST_JUDGED = 8, 400  # passages of a part
 JUDGED_SHARE = 0.015  # of the clock, to judge one part once
@@ -25,13 +28,14 @@ WITHOUT_CLOCK = 64  # blocks in an epoch, where no clock says how many
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
     """block: tokens of context; slots: blocks in an epoch; batch: blocks in a step; epochs: of a recipe, at most;
-    judged: passages of each part."""
+    judged: passages of each part; runs: whole trainings that the clock is for."""
 
     block: int
     slots: int
     batch: int
     epochs: int
     judged: Mapping[str, int]
+    runs: int = RUNS
 
     @classmethod
     def from_json(cls, values: object) -> Lengths:
@@ -59,13 +63,17 @@ def lengths(config: StudyConfig, opened: Opened, split: Split, measure: Callable
         slots = min(every, WITHOUT_CLOCK)
         batch = int(asked) if isinstance(asked, int) else min(4, slots)
         epochs = config.epochs or 8
-        judged = 4 * LEAST_JUDGED
+        judged, runs = 4 * LEAST_JUDGED, RUNS
     else:
         total = max(1.0, TRAINED_SHARE * clock * found.training / block)  # blocks that the clock allows in all
         most = max(size for size in BATCHES if size <= max(1.0, total / 2 / STEPS))
         batch = int(asked) if isinstance(asked, int) else most
         slots = max(1, min(every, batch * max(4, round(total / EPOCHS / batch))))
         epochs = config.epochs or EPOCHS
-        judged = int(JUDGED_SHARE * clock * found.judging / block)
+        judged, runs = int(JUDGED_SHARE * clock * found.judging / block), RUNS
+        if found.training < SLOW:
+            passes = math.ceil(TRAINED_TIMES * max(judged, LEAST_JUDGED) * found.training / found.judging)
+            slots = min(every, max(slots, passes))
+            runs = min(max(round(total / batch / STEPS), LEAST_RUNS), RUNS)
     own = min(max(judged, LEAST_JUDGED), MOST_JUDGED)
-    return Lengths(block=block, slots=slots, batch=batch, epochs=epochs, judged={"val": own, "test": own})
+    return Lengths(block=block, slots=slots, batch=batch, epochs=epochs, judged={"val": own, "test": own}, runs=runs)

@@ -83,7 +83,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     phase("judging the texts by the model as it is")
     made = commands.lay_out(port, layout)
     blocks = Blocks(
-        block=chosen.block, batch=chosen.batch, epochs=chosen.epochs, parameters=opened.parameters
+        block=chosen.block, batch=chosen.batch, epochs=chosen.epochs, parameters=opened.parameters, runs=chosen.runs
     )  # fmt: skip
     data = _data(config, own, split, layout, made, blocks)
     about = TextFacts(

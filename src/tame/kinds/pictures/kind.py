@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tame.adjust import portfolio
@@ -9,7 +10,8 @@ from tame.adjust.portfolio import Preset
 from tame.core.config import AUTO, GIVEN, StudyConfig
 from tame.core.config import PICTURES as GIVEN_PICTURES
 from tame.core.errors import require
-from tame.kinds.kind import Data, Features, Kind, Words, referred
+from tame.core.recipe import Recipe
+from tame.kinds.kind import Data, Features, Kind, Tuning, Words, referred
 from tame.kinds.pictures.choice import is_small
 from tame.kinds.pictures.costs import compute, costs, crop_for, missing_s
 
@@ -27,6 +29,22 @@ def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int
         sizes, num, task=data.task, epochs=config.epochs, seed=seed, crop=crop_for(own, data.side), pooled=own.pooled,
         unlike=small,
     )  # fmt: skip
+
+
+def tuned(
+    data: Data, head: Recipe, sizes: Sequence[int], *, epochs: int, seed: int
+) -> tuple[tuple[Recipe, float], ...]:
+    """The last stages of the backbone at each input size: work grows with the area."""
+    if data.backbone is None:
+        return ()
+    stages, task = data.backbone.stages, data.task
+    return tuple(
+        (
+            portfolio.fine_tuning(head, size=size, epochs=epochs, stages=stages, seed=seed, task=task),
+            (size / min(sizes)) ** 2,
+        )
+        for size in sorted(sizes, reverse=True)
+    )
 
 
 def cohort(data: Data) -> int:
@@ -82,6 +100,7 @@ PICTURES = Kind(
     least_s=5.0,
     backbone=AUTO,
     features=Features(costs, missing_s, compute),
+    tuning=Tuning(tuned, part="stage", of="the backbone"),
     has_linear=True,
     source="tame.kinds.pictures.source:read",
     material="tame.kinds.pictures.material:open_material",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tame.adjust import portfolio
 from tame.adjust.portfolio import Preset
 from tame.core.config import GIVEN, StudyConfig
 from tame.core.errors import require
-from tame.kinds.kind import Data, Kind, Words
+from tame.core.recipe import Recipe
+from tame.kinds.kind import Data, Kind, Tuning, Words
 
 COHORT = 24  # recipes that start together
 
@@ -29,6 +31,24 @@ def preset(config: StudyConfig, data: Data, sizes: tuple[int, ...], *, seed: int
     return portfolio.tables(num, task=data.task, epochs=config.epochs, seed=seed, columns=data.columns)
 
 
+def tuned(
+    data: Data, head: Recipe, sizes: Sequence[int], *, epochs: int, seed: int
+) -> tuple[tuple[Recipe, float], ...]:
+    """The last blocks of the encoder of texts: a half of them, a third and a sixth, of which one at the least."""
+    every = data.encoder_blocks
+    length = head.input.length if head.table.texts == "encoder" and head.model.name != "words" else 0
+    return tuple(
+        (
+            portfolio.encoder_tuning(
+                head, blocks=blocks, length=length or data.lengths[0], epochs=epochs, seed=seed, task=data.task
+            ),
+            (every + 2 * blocks) / (every + 2),  # all pass every block, and the trained ones the way back
+        )
+        for blocks in sorted({max(1, every // part) for part in (2, 3, 6)}, reverse=True)
+        if every and data.shares is None
+    )  # fmt: skip
+
+
 def claims(config: StudyConfig) -> bool:
     """Whether the data is a file."""
     return config.data not in GIVEN and not Path(config.data).is_dir()
@@ -44,6 +64,7 @@ def check(config: StudyConfig) -> None:
     require(config.label_pattern is None, f"{labels}; {config.data} is a file")
 
 
+TUNING = Tuning(tuned, part="block", of="the encoder")
 TABLES = Kind(
     name="table",
     words=Words(
@@ -66,6 +87,7 @@ TABLES = Kind(
     examples="tame.kinds.tables.examples:read",
     has_linear=True,
     ensembles=True,
+    tuning=TUNING,
     source="tame.kinds.tables.source:read",
     material="tame.kinds.tables.material:open_material",
     prediction="tame.kinds.tables.prediction:PREDICTION",

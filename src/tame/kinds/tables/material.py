@@ -18,7 +18,7 @@ from tame.core.errors import WorkerError, require
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import InputRecipe, Recipe, TableRecipe
 from tame.data.augment import add_noise
-from tame.data.sources import open_columns, open_rows, take_rows
+from tame.data.sources import only_own_texts, open_columns, open_rows, take_rows
 from tame.data.tables import Table
 from tame.kinds.linear import QUESTION, answer_linear, read_asked
 from tame.kinds.tables.commands import QUOTES, Given, QuotesAsked
@@ -30,7 +30,8 @@ from tame.kinds.tables.text_choice import QUESTION as TEXTS
 from tame.kinds.tables.text_choice import Asked
 from tame.kinds.tables.text_columns import LENGTH, CountedTexts
 from tame.kinds.tables.text_features import NO_ENCODER, FrozenTexts, no_encoder, texts_told
-from tame.parts.encoders import open_encoder
+from tame.kinds.tables.text_tuning import TextTuning, TunedTask, TunedTexts
+from tame.parts.encoders import adapted, open_encoder
 from tame.parts.mlp import WORDS, Columns, build_table_model, num_weights
 from tame.parts.models import init_module
 from tame.parts.network import Network, read_network
@@ -42,6 +43,8 @@ from tame.trial.population import Examples, Groups, Member, Task, built, joint, 
 from tame.trial.training_material import Room, Trained, need_pictures, not_asked, scale_of, scaled
 
 LINEAR_ONE_HOT = 200  # categories of a column that a linear model tells apart; those of larger columns it leaves out
+SOLVED = "solved at once, each by itself"  # of the model on words
+ONE_BY_ONE = "the blocks of an encoder are fine-tuned one by one"
 T = TypeVar("T")
 
 ENCODED = 8  # encodings that are kept: a few recipes of columns, times the folds
@@ -50,7 +53,7 @@ ENCODED = 8  # encodings that are kept: a few recipes of columns, times the fold
 class TableMaterial:
     """A typed table. Rows of the test part are in it, their targets are not."""
 
-    reason = "solved at once, each by itself"  # of the model on words; every other can be trained in company
+    reason = ""
 
     def __init__(
         self, table: Table, *, device: torch.device, beside: Sequence[str] = (), kind: str = TABLES.name,
@@ -68,6 +71,8 @@ class TableMaterial:
         self._kept: OrderedDict[Hashable, tuple[RowEncoder, Tensor]] = OrderedDict()
         self._sparse: OrderedDict[Hashable, tuple[RowEncoder, csr_matrix]] = OrderedDict()
         self._stacks: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self._tuning = None if frozen is None else TextTuning(table, frozen.encoder, device)
+        self._adapted: FrozenTexts | None = None  # with the encoder that was judged last, if it was fine-tuned
 
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
         found: Plain
@@ -100,10 +105,15 @@ class TableMaterial:
         return self
 
     def rehearsal(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task | None:
-        return None
+        """Of fine-tuning, with a head that is not trained and frozen blocks that make nothing in advance."""
+        return self._tuned(recipe, rows, examples, folds[0], rehearses=True) if recipe.model.unfrozen else None
 
     def adds_bytes(self, trained: Trained) -> int:
         return of_tables(self, trained)
+
+    def tuning_bytes(self, recipe: Recipe, num_folds: int) -> int:
+        """Bytes that fine-tuning its encoder adds."""
+        return 0 if self._tuning is None else self._tuning.adds_bytes(recipe, num_folds)
 
     def read(self, folder: Path) -> Network:
         return read_network(folder, empty_network)
@@ -118,19 +128,24 @@ class TableMaterial:
             return
         if recipe.table.texts == "encoder" and self._table.texts:
             require(self._frozen is not None, NO_ENCODER)
+        require(not recipe.model.unfrozen, "model.unfrozen is set by fine-tuning, after the search; it cannot be fixed")
         build_table_model(Columns(1), 1, recipe.model)
 
     def small(self, recipe: Recipe) -> bool:
-        return True
+        return not recipe.model.unfrozen
 
     def stacks(self, recipe: Recipe) -> bool:
-        return recipe.model.name != WORDS
+        self.reason = ONE_BY_ONE if recipe.model.unfrozen else SOLVED if recipe.model.name == WORDS else ""
+        return not self.reason
 
     def task(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Task:
         if recipe.model.name == WORDS:
             assert len(folds) == 1, "members on words are solved one by one"
             own = replace(scaled(examples, recipe), together=False)
             return SparseTask(self._words(recipe, rows, examples, folds[0])[1], own, self._device)
+        if recipe.model.unfrozen:
+            assert len(folds) == 1, "encoders are fine-tuned one by one"
+            return self._tuned(recipe, rows, examples, folds[0])
         encoded = [self._encoded(recipe, rows, examples, fold) for fold in folds]
         encoder, x = encoded[0]
         own = replace(scaled(examples, recipe), together=int(examples.fold.max()) > 0).to(self._device)
@@ -140,7 +155,7 @@ class TableMaterial:
         return TableTask(self._all(recipe, rows, examples, folds), columns, own, self._device, by_fold=tuple(folds))
 
     def lanes(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> list[list[Fold]]:
-        if recipe.model.name == WORDS:
+        if recipe.model.name == WORDS or recipe.model.unfrozen:
             return [[fold] for fold in folds]
         if not joint(replace(examples, together=int(examples.fold.max()) > 0), recipe):
             return [[fold] for fold in folds]
@@ -152,9 +167,16 @@ class TableMaterial:
     def network(
         self, task: Task, module: nn.Module, recipe: Recipe, fold: Fold, kind_of_task: str, labels: Sequence[str]
     ) -> Network:
+        frozen = None if self._frozen is None else self._frozen.encoder
         if isinstance(task, SparseTask):
             encoder = next(own for own, x in self._sparse.values() if x is task.x)
             columns = Columns(task.x.shape[1])
+        elif isinstance(task, TunedTask):
+            assert isinstance(module, TunedTexts)
+            assert frozen is not None
+            encoder, columns = task.encoder, columns_of(task.encoder, recipe)
+            frozen = adapted(frozen, module.upper.state_dict(), blocks=recipe.model.unfrozen)
+            module = module.head
         else:
             assert isinstance(task, TableTask)
             encoder = next(own for own, x in self._kept.values() if x is task.x)
@@ -167,10 +189,10 @@ class TableMaterial:
             "beside": list(self._beside),
         }
         arrays = {name: torch.from_numpy(np.array(value)) for name, value in encoder.arrays().items()}
-        frozen = self._frozen if any(plan.way == "encoder" for plan in encoder.texts) else None
+        reads = any(plan.way == "encoder" for plan in encoder.texts)
         return Network(
             self.kind, kind_of_task, recipe, tuple(labels), module.eval(), prepared=prepared, arrays=arrays,
-            texts=None if frozen is None else frozen.encoder,
+            texts=frozen if reads else None,
         )  # fmt: skip
 
     def input_names(self, task: Task) -> tuple[str, ...]:
@@ -179,15 +201,32 @@ class TableMaterial:
         return next(own for own, x in self._kept.values() if x is task.x).names
 
     def seen(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor | None:
-        return seen_of(network, self._table, np.array(rows, dtype=np.int64), self._features_for(cached=cached))
+        table, own, featured = self._features_for(network, rows, cached=cached)
+        return seen_of(network, table, own, featured)
 
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
-        own, featured = np.array(rows, dtype=np.int64), self._features_for(cached=cached)
-        return judge_rows(network, self._table, own, device=self._device, featured=featured)
+        table, own, featured = self._features_for(network, rows, cached=cached)
+        return judge_rows(network, table, own, device=self._device, featured=featured)
 
-    def _features_for(self, *, cached: bool) -> Featured | None:
-        """The features that this process has; None where a model must make them itself, as a recipient's would."""
-        return self._featured if cached else None
+    def _features_for(
+        self, network: Network, rows: Sequence[int], *, cached: bool
+    ) -> tuple[Table, np.ndarray, Featured | None]:
+        """A table that has these rows, their places in it, and the features of its texts.
+
+        These are the ones that this process has, where the encoder of the network is the one that was not fine-tuned.
+        None where a model must make them itself, as a recipient's would.
+        """
+        own = np.array(rows, dtype=np.int64)
+        is_plain = network.texts is None or self._frozen is None or network.texts.digest == self._frozen.encoder.digest
+        if cached and is_plain:
+            return self._table, own, self._featured
+        some = only_own_texts(take_rows(self._table, own))  # of no other text features are made
+        every = np.arange(len(own))
+        if not cached or network.texts is None:
+            return some, every, None
+        if self._adapted is None or self._adapted.encoder.digest != network.texts.digest:
+            self._adapted = FrozenTexts(network.texts, device=self._device)
+        return some, every, self._adapted
 
     def _fitted(self, learnt: np.ndarray, recipe: Recipe) -> RowEncoder:
         return RowEncoder.fit(self._table, learnt, recipe, counted=self._counted, featured=self._featured)
@@ -217,6 +256,16 @@ class TableMaterial:
             return encoder, torch.from_numpy(x).to(self._device)
 
         return _recalled(self._kept, (*key_of(recipe), fold, hash(tuple(rows))), make, most=ENCODED * 6)
+
+    def _tuned(
+        self, recipe: Recipe, rows: Sequence[int], examples: Examples, fold: Fold, *, rehearses: bool = False
+    ) -> TunedTask:
+        """Fine-tuning of the encoder for the member of a fold."""
+        assert self._tuning is not None, NO_ENCODER
+        encoder, x = self._encoded(recipe, rows, examples, fold)
+        own = replace(scaled(examples, recipe), together=False).to(self._device)
+        frozen = TableTask(x, columns_of(encoder, recipe), own, self._device)
+        return self._tuning.task(recipe, rows, fold, encoder=encoder, x=x, frozen=frozen, rehearses=rehearses)
 
     def _all(self, recipe: Recipe, rows: Sequence[int], examples: Examples, folds: Sequence[Fold]) -> Tensor:
         """(F, N, D) the encodings of all these folds; the last ones are kept, since every round asks for them."""
@@ -310,10 +359,11 @@ def of_tables(material: TableMaterial, trained: Trained) -> int:
     copies = 2 * len(folds) if len(folds) > 1 else 1  # of each fold its own, and all of them in one array
     encodings = sum(copies * size_bytes(task.x) for task in tasks.values())
     judged = int((examples.fold >= 0).sum())
+    tuned = 0 if trained.tuning is None else material.tuning_bytes(trained.tuning, len(folds))
     if not each:
-        return 0
+        return tuned
     together = groups(each, len(folds), trained.members, cores=trained.cores, judged=judged)
-    return together + states(weights, len(folds)) + encodings
+    return max(together + states(weights, len(folds)), tuned) + encodings
 
 
 def open_material(given: Plain, room: Room) -> tuple[TableMaterial, Plain]:

@@ -46,7 +46,7 @@ class RowFacts:
     """What a study keeps of its rows. counts: of each class, by part; or "rows", of a regression.
 
     unlabelled: rows without a target; twins: rows that equal another; digests: of the files;
-    encoder: of its texts, as `--backbone` has it; lengths: tokens that it reads.
+    encoder: of its texts, as `--backbone` has it; lengths: tokens that it reads; encoder_blocks: that it has.
     """
 
     kind: str
@@ -64,6 +64,7 @@ class RowFacts:
     twins: int
     encoder: str = ""
     lengths: tuple[int, ...] = ()
+    encoder_blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class Rows:
     named for them; shares: (N, C) of classes, where rows come with probabilities; unlabelled: rows that were left out
     for want of a target; keep_rare: whether classes too small to be judged are trained on nevertheless; weights: (N,)
     above 0, what each row counts as; encoder: that its texts pass, "" for none; lengths: tokens of
-    each that it reads, the one to begin with first.
+    each that it reads, the one to begin with first; encoder_blocks: that it has.
     """
 
     table: Table
@@ -93,6 +94,7 @@ class Rows:
     weights: np.ndarray | None = None
     encoder: str = ""
     lengths: tuple[int, ...] = ()
+    encoder_blocks: int = 0
 
 
 def split_rows(
@@ -132,7 +134,7 @@ def split_rows(
         columns=sum(column.kind in LEARNT for column in own.table.columns), refits=config.val is None,
         shares=None if own.shares is None else np.where(is_hidden[:, None], np.nan, own.shares),
         twins=tuple(np.flatnonzero(is_test & trained_on).tolist()), weights=own.weights,
-        texts=(len(own.table.texts), bool(own.encoder)), lengths=own.lengths,
+        texts=(len(own.table.texts), bool(own.encoder)), lengths=own.lengths, encoder_blocks=own.encoder_blocks,
     )  # fmt: skip
     findings = [*_of_copies(own, data, found), *_of_split(own, data, config)]
     if is_new:
@@ -241,6 +243,7 @@ def _facts(own: Rows, data: Data, notes: tuple[str, ...], twins: int) -> RowFact
         kind=data.kind, classes=own.classes, examples=len(own.values), counts=counts, columns=columns, notes=notes,
         target=own.target, unlabelled=own.unlabelled, split=data.split.how, folds=data.split.folds,
         digests=own.digests, twins=twins, encoder=own.encoder, lengths=own.lengths,
+        encoder_blocks=own.encoder_blocks,
     )  # fmt: skip
 
 

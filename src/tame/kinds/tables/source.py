@@ -78,7 +78,10 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         choice = chosen(config, known, own.table, port, open_with=open_with, phase=phase)
     finally:
         handed.unlink(missing_ok=True)
-    own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder, lengths=choice.lengths)
+    own = replace(
+        own, notes=(*own.notes, *choice.notes), encoder=choice.encoder, lengths=choice.lengths,
+        encoder_blocks=choice.blocks,
+    )  # fmt: skip
     return split_rows(own, config, kind=TABLES.name, is_new=known.data is None, edits=known.edits)
 
 

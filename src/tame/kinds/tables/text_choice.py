@@ -40,7 +40,7 @@ class Answer:
     """texts: how many there are; missing: those whose features of the first length are not there yet; lengths: as
     asked for, or the one to begin with and what else may be worth it; seconds: that each takes after those before it;
     cut: texts that are longer than the first reads; unknown: share of tokens that the encoder does not know; longest:
-    tokens that it takes."""
+    tokens that it takes; blocks: that it has."""
 
     texts: int
     missing: int = 0
@@ -49,15 +49,18 @@ class Answer:
     cut: int = 0
     unknown: float = 0.0
     longest: int = 0
+    blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """encoder: "" for none; lengths: tokens that it reads, those to begin with first; notes: why, and what it reads."""
+    """encoder: "" for none; lengths: tokens that it reads, those to begin with first; notes: why, and what it reads;
+    blocks: that it has."""
 
     encoder: str = ""
     lengths: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    blocks: int = 0
 
 
 def chosen(
@@ -90,7 +93,8 @@ def chosen(
     open_with(name)
     if known.data is not None:
         lengths = tuple(from_plain(list[int], known.data.get("lengths", []), what="the lengths of texts"))
-        return Choice(name, lengths)
+        blocks = from_plain(int, known.data.get("encoder_blocks", 0), what="the blocks of the encoder")
+        return Choice(name, lengths, blocks=blocks)
     needs = _ask(port, Asked(_asked_lengths(config), make=False))
     too_long = max(needs.lengths, default=0)
     require(too_long <= needs.longest, f"{FIELD} {too_long} is more than the {needs.longest:,} tokens of {name}")
@@ -110,7 +114,7 @@ def chosen(
         notes.append(f"{share} longer than the {lengths[0]} tokens that the encoder reads of each{longer}")
     if found.unknown > 0.05:
         notes.append(f"{found.unknown:.0%} of the tokens are unknown to the encoder: the language may not be its own")
-    return Choice(name, lengths, tuple(notes))
+    return Choice(name, lengths, tuple(notes), blocks=found.blocks)
 
 
 def worth_it(tokens: np.ndarray, longest: int) -> tuple[int, ...]:

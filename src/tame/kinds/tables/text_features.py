@@ -142,7 +142,7 @@ def texts_told(table: Table, frozen: FrozenTexts | None, asked: Asked) -> Answer
     return Answer(
         num, missing, tuple(lengths), tuple(seconds), longest=longest,
         cut=sum(int(frozen.are_cut(texts, lengths[0]).sum()) for texts in table.texts.values()),
-        unknown=sum(each.unknown for each in read) / max(int(tokens.sum()), 1),
+        unknown=sum(each.unknown for each in read) / max(int(tokens.sum()), 1), blocks=len(frozen.encoder.stages),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from tame.core.errors import require
 from tame.data.images import ENDINGS as PICTURES
 from tame.data.texts import ENDINGS
 from tame.kinds.kind import Kind, Words
-from tame.kinds.tables.kind import COHORT, preset
+from tame.kinds.tables.kind import COHORT, TUNING, preset
 
 MOST_LOOKED_AT = 5000  # files, until one is a text or a picture
 NAME = "texts"
@@ -60,6 +60,7 @@ TEXTS = Kind(
     examples="tame.kinds.texts.source:examples",
     has_linear=True,
     ensembles=True,
+    tuning=TUNING,
     source="tame.kinds.texts.source:read",
     material="tame.kinds.tables.material:open_material",
     prediction="tame.kinds.texts.prediction:PREDICTION",

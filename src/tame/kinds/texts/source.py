@@ -76,7 +76,10 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
         port.open(NAME, to_plain(replace(given, encoder=encoder)))
 
     choice = chosen(config, known, own.table, port, open_with=open_with, phase=phase)
-    own = replace(own, notes=(*own.notes, *choice.notes), encoder=choice.encoder, lengths=choice.lengths)
+    own = replace(
+        own, notes=(*own.notes, *choice.notes), encoder=choice.encoder, lengths=choice.lengths,
+        encoder_blocks=choice.blocks,
+    )  # fmt: skip
     opened = split_rows(own, config, kind=NAME, is_new=known.data is None, edits=known.edits)
     said = []
     if skipped:
