@@ -42,6 +42,7 @@ from tame.app.commands import (  # noqa: E402
     SeedOption,
     StoreOption,
     TimeOption,
+    TrackOption,
     WiderOption,
     app,
     command,
@@ -53,6 +54,7 @@ from tame.app.commands import (  # noqa: E402
 )
 from tame.app.console import guard_stdout, inert_exits  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
+from tame.app.learning_commands import explain, learn  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
 from tame.core.errors import NothingTrainedError, StorageError, TameError, UsageError, require  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
@@ -62,15 +64,18 @@ from tame.store.disk import disk_failure  # noqa: E402
 @command(epilog=OF_FIT)
 @with_settings(FIT, file=True)
 def fit(
-    config: StudyConfig, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False
-) -> None:
+    config: StudyConfig, track: TrackOption = None, json: JsonOption = False, quiet: QuietOption = False,
+    inline: InlineOption = False,
+) -> None:  # fmt: skip
     """Find the best network for pictures or a table, and report how good it is."""
     from tame.app.progress import watching
     from tame.app.run import fit_study
+    from tame.app.tracking.known import parse_trackers
 
+    trackers = parse_trackers(track or ())
     ends = None if config.clock_s is None else STARTED + config.clock_s
     with _telling_failures(as_json=json), watching(quiet=quiet, ends=ends) as watcher:
-        result = fit_study(config, watcher, inline=inline, started=STARTED)
+        result = fit_study(config, watcher, inline=inline, started=STARTED, trackers=trackers)
     show_result(result, as_json=json)
 
 
@@ -86,6 +91,7 @@ def resume(
     costs: Annotated[str | None, typer.Option(help=AGAIN.format("loss.costs"), metavar="COSTS")] = None,
     start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
     store: StoreOption = None,
+    track: TrackOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
     inline: InlineOption = False,
@@ -95,9 +101,11 @@ def resume(
     from tame.app.own_studies import Outside
     from tame.app.progress import watching
     from tame.app.run import resume_study
+    from tame.app.tracking.known import parse_trackers
     from tame.study.clock import give_time
     from tame.study.space import ask_for
 
+    trackers = parse_trackers(track or ())
     earlier = tuple(start_from) if start_from else None
     outside = Outside(data=data, backbone=backbone, val=val, test=test, costs=costs, start_from=earlier)
     address = store_of(study, store)
@@ -106,7 +114,7 @@ def resume(
     if wider := parse_space(space or ()):
         ask_for(study, wider, store=address)
     with _telling_failures(as_json=json, store=address), watching(quiet=quiet) as watcher:
-        result = resume_study(study, watcher, inline=inline, outside=outside, store=address)
+        result = resume_study(study, watcher, inline=inline, outside=outside, store=address, trackers=trackers)
     show_result(result, as_json=json)
 
 
@@ -323,6 +331,10 @@ def export(
         Path | None,
         typer.Option(help="the file to write: the model, for programs without TAME", metavar="FILE"),
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(help="a folder to write: the trials as event files for TensorBoard", metavar="FOLDER"),
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(help="with --onnx: what to compare on (default: the study's validation part)", metavar="DATA"),
@@ -331,10 +343,10 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Export the trials of a study, or its model, for another program."""
-    if sum(each is not None for each in (optuna, merged, onnx)) != 1:
+    if sum(each is not None for each in (optuna, merged, onnx, tensorboard)) != 1:
         raise UsageError(
-            "give one thing to write: --optuna FILE (the trials), --onnx FILE (the model) or --merged FOLDER "
-            "(a language model)"
+            "give one thing to write: --optuna FILE or --tensorboard FOLDER (the trials), --onnx FILE (the model) or "
+            "--merged FOLDER (a language model)"
         )
     require(onnx is not None or (check is None and not json), "--check and --json go with --onnx")
     if onnx is not None:
@@ -351,66 +363,23 @@ def export(
         from tame.app.exchange import export_optuna
 
         print(export_optuna(study, optuna, store=store))
+    if tensorboard is not None:
+        from tame.app.own_stores import store_of
+        from tame.app.tracking.known import parse_trackers
+        from tame.app.tracking.tracking import write_all
+        from tame.study.record import require_study
+
+        require_study(study)
+        store_of(study, store)  # remembered: another process reads it
+        print(write_all(study, parse_trackers(["tensorboard"])[0], tensorboard))
     if merged is not None:
         from tame.app.merged import export_merged
 
         print(export_merged(study, merged, store=store))
 
 
-@command(epilog=OF_EXPLAIN)
-def explain(
-    word: Annotated[
-        list[str] | None, typer.Argument(help="a word of the report; words lists them", metavar="WORD")
-    ] = None,
-    study: Annotated[
-        Path | None, typer.Option(help="a finished study, whose numbers are told", metavar="STUDY")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Explain a word: of the report, a metric, a field of a recipe, a finding."""
-    from tame.app.explained import explained, explained_lines
-
-    found = explained(" ".join(word or ["words"]), study)
-    if json:
-        print_json(found.to_json())
-    else:
-        print_rich(explained_lines(found))
-
-
-@command(epilog=OF_LEARN)
-def learn(
-    name: Annotated[str | None, typer.Argument(help="a lesson, such as descent", metavar="LESSON")] = None,
-    study: Annotated[
-        Path | None, typer.Option(help="the study it is about (default: the newest in runs/)", metavar="STUDY")
-    ] = None,
-    test: Annotated[bool, typer.Option("--test", help="be asked about your study", metavar="")] = False,
-    cards: Annotated[bool, typer.Option("--cards", help="words that are due today", metavar="")] = False,
-    forget: Annotated[bool, typer.Option("--forget", help="delete what is kept of your answers", metavar="")] = False,
-    seed: Annotated[int | None, typer.Option(help="of the questions, to get the same again", metavar="N")] = None,
-    json: JsonOption = False,
-) -> None:
-    """Learn how training works, on your own study: lessons, questions, words."""
-    from tame.app import learn as own
-
-    require(test + cards + forget + json <= 1, "--test, --cards, --forget and --json are four different things")
-    require(name is not None or not (test or study or seed is not None), "which lesson? tame learn lists them")
-    require(name is None or not (cards or forget), "--cards and --forget are of all lessons; leave the lesson out")
-    if forget:
-        print(own.forget())
-    elif cards:
-        own.turn_cards(_tell)
-    elif test and name is not None:
-        own.test_me(name, study, seed=seed, say=_tell)
-    elif json:
-        print_json(own.lessons_json() if name is None else own.read_lesson(name, study).to_json())
-    else:
-        print_rich(own.list_lessons() if name is None else own.read_lesson(name, study).lines())
-
-
-def _tell(text: str) -> None:
-    from rich.text import Text
-
-    print_rich(Text(text))
+command(epilog=OF_EXPLAIN)(explain)
+command(epilog=OF_LEARN)(learn)
 
 
 @command(epilog=OF_DIAGNOSE)

@@ -127,6 +127,16 @@ JsonOption = Annotated[
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="no progress on stderr", metavar="", rich_help_panel=OUTPUT)
 ]
+TrackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        help="tell tensorboard, mlflow, wandb or trackio what happens, in the study's folder; "
+        "mlflow=http://HOST:PORT sends it there",
+        metavar="TRACKER",
+        rich_help_panel=OUTPUT,
+    ),
+]
 InlineOption = Annotated[bool, typer.Option("--inline", help="train in this process, for debugging", hidden=True)]
 MoreTimeOption = Annotated[
     str | None,
