@@ -335,6 +335,13 @@ def export(
         Path | None,
         typer.Option(help="a folder to write: the trials as event files for TensorBoard", metavar="FOLDER"),
     ] = None,
+    hub: Annotated[
+        Path | None,
+        typer.Option(help="a folder to write: model and card, as Hugging Face's Hub takes them", metavar="FOLDER"),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="with --hub: the Hub's name of the data, OWNER/NAME", metavar="NAME")
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(help="with --onnx: what to compare on (default: the study's validation part)", metavar="DATA"),
@@ -343,11 +350,12 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Export the trials of a study, or its model, for another program."""
-    if sum(each is not None for each in (optuna, merged, onnx, tensorboard)) != 1:
+    if sum(each is not None for each in (optuna, merged, onnx, tensorboard, hub)) != 1:
         raise UsageError(
-            "give one thing to write: --optuna FILE or --tensorboard FOLDER (the trials), --onnx FILE (the model) or "
-            "--merged FOLDER (a language model)"
+            "give one thing to write: --optuna FILE or --tensorboard FOLDER (the trials), --onnx FILE or --hub FOLDER "
+            "(the model), or --merged FOLDER (a language model)"
         )
+    require(hub is not None or dataset is None, "--dataset goes with --hub")
     require(onnx is not None or (check is None and not json), "--check and --json go with --onnx")
     if onnx is not None:
         from tame.app.onnx_export import export_onnx
@@ -363,6 +371,10 @@ def export(
         from tame.app.exchange import export_optuna
 
         print(export_optuna(study, optuna, store=store))
+    if hub is not None:
+        from tame.app.hub import export_hub
+
+        print(export_hub(study, hub, dataset=dataset or "", store=store))
     if tensorboard is not None:
         from tame.app.own_stores import store_of
         from tame.app.tracking.known import parse_trackers

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tame.app.tracking.serve import Asked
 from tame.app.tracking.tracker import FOLDER, Named
-from tame.core.errors import StorageError, UsageError, require
-from tame.core.files import own_folder
+from tame.core.errors import StorageError, require
+from tame.core.files import new_folder, own_folder
 from tame.core.plain import to_plain
 from tame.study.state import Watcher
 
@@ -108,13 +108,7 @@ def write_all(study: Path, named: Named, folder: Path) -> Path:
 
     Raises UsageError where the folder holds something, StorageError where it cannot be written, or the study not read.
     """
-    require(folder.parent.is_dir(), f"there is no folder {folder.parent}")
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        is_empty = not any(folder.iterdir())
-    except OSError as problem:
-        raise UsageError(f"{folder} cannot be made: {problem.strerror}") from None
-    require(is_empty, f"{folder} holds something already; give another folder")
+    new_folder(folder)
     teller = _Teller(study, named, folder)
     teller.end()
     why = teller.hear()
