@@ -56,7 +56,7 @@ def test_nothing_in_the_folder_names_a_place_on_this_machine(study, tmp_path):
     for path in (tmp_path / "up").iterdir():
         assert not [place for place in places if place.encode() in path.read_bytes()], path.name
         assert path.stat().st_mode & 0o077 == 0
-    assert described({"recipe": {"loss.costs": "/home/me/costs.csv"}})["recipe"] == {"loss.costs": "costs.csv"}
+    assert described({"recipe": {"loss.costs": "/data/me/costs.csv"}})["recipe"] == {"loss.costs": "costs.csv"}
 
 
 def test_the_folder_predicts_as_the_study_does(study, tmp_path):
@@ -102,7 +102,7 @@ def test_a_model_that_is_damaged_or_unfinished_goes_nowhere(study, tmp_path):
     [
         pytest.param("mobilenetv2_100", None, "timm/mobilenetv2_100.ra_in1k", marks=pytest.mark.slow),
         ("lite0", None, ""),
-        ("/home/me/net", None, ""),
+        ("/data/me/net", None, ""),
         ("minilm", "minilm", "sentence-transformers/all-MiniLM-L6-v2"),
         ("none", "none", ""),
     ],

@@ -55,6 +55,7 @@ from tame.app.commands import (  # noqa: E402
 from tame.app.console import guard_stdout, inert_exits  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
 from tame.app.learning_commands import explain, learn  # noqa: E402
+from tame.app.studies_commands import studies  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
 from tame.core.errors import NothingTrainedError, StorageError, TameError, UsageError, require  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
@@ -506,6 +507,9 @@ def watch(
 
     require_study(study)
     show_pages(study, port=port, browser=browser, read_only=read_only)
+
+
+app.add_typer(studies)
 
 
 @app.callback(invoke_without_command=True)

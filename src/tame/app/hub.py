@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import Any
 
 from tame.app.own_stores import store_of
 from tame.core.config import StudyConfig
@@ -55,12 +54,13 @@ def export_hub(study: Path, folder: Path, *, dataset: str = "", store: str | Non
     return folder
 
 
-def described(about: Mapping[str, Any]) -> dict[str, Any]:
+def described(about: Mapping[str, object]) -> dict[str, object]:
     """The description of a model without places on this machine: a file of costs keeps its name alone."""
-    recipe = dict(about.get("recipe", {}))
-    if isinstance(recipe.get(COSTS), str):
-        recipe[COSTS] = PurePath(recipe[COSTS]).name
-    return {**about, "recipe": recipe}
+    recipe = about.get("recipe")
+    costs = recipe.get(COSTS) if isinstance(recipe, dict) else None
+    if not isinstance(costs, str):
+        return dict(about)
+    return {**about, "recipe": {**about["recipe"], COSTS: PurePath(costs).name}}  # type: ignore[dict-item]
 
 
 def base_model(config: StudyConfig, state: State) -> str:
