@@ -17,6 +17,7 @@ import pytest
 from command_line import tame_here
 from tame.app.event_files import scalars
 from tame.app.tracking.known import parse_trackers, untold
+from tame.app.tracking.serve import without_password
 from tame.app.tracking.telling import SCORE, Ledger, Telling
 from tame.app.tracking.tracker import TRACKERS, Named
 from tame.app.tracking.tracking import tracking, write_all
@@ -339,3 +340,32 @@ def test_trackio_keeps_its_runs_in_the_study(tmp_path, monkeypatch):
     assert sum("valid/loss" in row for row in rows) == state.epochs
     with closing(Ledger(study / "tracking" / "trackio", "told.jsonl")) as ledger:
         assert SCORE in ledger.over
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://me:secret@127.0.0.1:9", "no way to http://127.0.0.1:9/api"),
+        ("http://127.0.0.1:9", "no way to http://me:secret@127.0.0.1:9/api"),
+        (None, "no way to http://me:secret@127.0.0.1:9/api"),
+    ],
+)
+def test_a_password_in_an_address_is_not_told_again(address, said):
+    assert without_password("no way to http://me:secret@127.0.0.1:9/api", address) == said
+
+
+@pytest.mark.slow
+@has("tensorboard")
+def test_a_study_is_told_while_it_runs(tmp_path):
+    rows = "".join(f"{n % 7},{n % 3},{'yes' if n % 7 > 3 else 'no'}\n" for n in range(120))
+    (tmp_path / "some.csv").write_text(f"width,height,label\n{rows}", encoding="utf-8")
+    done = tame_here(
+        "fit", "some.csv", "--target", "label", "--trials", "2", "--epochs", "2", "--out", "one", "--track",
+        "tensorboard", cache=tmp_path, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "told no more" not in done.stderr
+    own = contents(tmp_path / "one" / "tracking" / "tensorboard")
+    assert own == contents(write_all(tmp_path / "one", Named("tensorboard"), tmp_path / "two"))
+    assert any(name.startswith("study/") for name in own)
+    assert tame_here("verify", "one", cache=tmp_path, cwd=tmp_path).returncode == 0

@@ -74,6 +74,12 @@ def _key_of(study: Path, store: str | None) -> str:
     return known or study.resolve().name
 
 
+def without_password(text: str, address: str | None) -> str:
+    """What a package says of a server, without the name and password that its address may hold."""
+    secret, at, _ = (address or "").partition("://")[2].partition("/")[0].rpartition("@")
+    return text.replace(f"{secret}@", "") if at else text
+
+
 def main() -> None:
     """Tells what stdin asks for."""
     said = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -93,7 +99,7 @@ def main() -> None:
     except TameError as problem:
         found = {"problem": str(problem)}
     except Exception as problem:  # whatever a foreign package raises is told, and ends this process alone
-        told = " ".join(str(problem).split())
+        told = without_password(" ".join(str(problem).split()), asked.address)
         found = {"problem": f"{type(problem).__name__}: {told}"[:LONGEST]}
     said.write(json.dumps(found) + "\n")
     said.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from tame.study.state import Watcher
 
 COMMAND = (sys.executable, "-P", "-m", "tame.app.tracking.serve")
 MOST_WAIT_S = 60.0  # at the end of a study, for a tracker that is behind
-KILLED = "its process was killed"
+DEAD = "its process has ended"
 
 
 class _Teller:
@@ -28,7 +29,7 @@ class _Teller:
 
     def __init__(self, study: Path, named: Named, folder: Path) -> None:
         self.named = named
-        self.problem = ""
+        self._is_late = False
         asked = Asked(study=str(study), tracker=named.name, address=named.address, folder=str(folder.resolve()))
         # A group of its own: a Ctrl-C is for the study, whose last events are still to be told.
         self._process = subprocess.Popen(
@@ -45,10 +46,12 @@ class _Teller:
         line = self._process.stdout.readline()
         self._process.wait()
         self._process.stdout.close()
+        if self._is_late:
+            return ""  # which is said where it is killed
         try:
             return str(json.loads(line).get("problem", ""))
         except ValueError:
-            return KILLED
+            return DEAD
 
     def end(self) -> None:
         """Lets it take in what is new, and end."""
@@ -57,6 +60,8 @@ class _Teller:
             self._process.stdin.close()
 
     def kill(self) -> None:
+        """Ends it although it is not done."""
+        self._is_late = True
         self._process.kill()
 
 
@@ -87,12 +92,13 @@ def tracking(study: Path, trackers: Sequence[Named], watcher: Watcher) -> Iterat
 
 def _listen(teller: _Teller, study: Path, watcher: Watcher) -> None:
     problem = teller.hear()
-    if problem and problem != KILLED:
+    if problem:
         watcher.note(f"{teller.named.name} is told no more: {problem}. Training goes on; {_later(study, teller.named)}")
 
 
 def _later(study: Path, named: Named) -> str:
-    return f"tell it what is missing with: tame resume {study} --track {named.name}{'=...' if named.address else ''}"
+    where = "=..." if named.address else ""
+    return f"tell it what is missing with: tame resume {shlex.quote(str(study))} --track {named.name}{where}"
 
 
 def _place(study: Path, named: Named) -> Path:
