@@ -17,6 +17,7 @@ import pytest
 from command_line import tame_here
 from tame.app.event_files import scalars
 from tame.app.tracking.known import parse_trackers, untold
+from tame.app.tracking.mlflow import _name
 from tame.app.tracking.serve import without_password
 from tame.app.tracking.telling import SCORE, Ledger, Telling
 from tame.app.tracking.tracker import TRACKERS, Named
@@ -352,6 +353,18 @@ def test_trackio_keeps_its_runs_in_the_study(tmp_path, monkeypatch):
 )
 def test_a_password_in_an_address_is_not_told_again(address, said):
     assert without_password("no way to http://me:secret@127.0.0.1:9/api", address) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("valid/accuracy", "valid/accuracy"), ("valid/", "valid"), ("valid/../../x", "valid/x"),
+        ("valid//x", "valid/x"), ("valid/R² (%)", "valid/R² ___"), ("valid/a\nb", "valid/a_b"), ("/./", "value"),
+        ("x" * 300, "x" * 250),
+    ],
+)  # fmt: skip
+def test_a_metric_of_another_program_gets_a_name_that_mlflow_takes(name, taken):
+    assert _name(name) == taken
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ STUDY, TRIAL = "tame.study", "tame.trial"  # tags by which runs are found again
 SCORE = "score"  # in place of a trial's number
 PAGE = 1_000  # runs that are read at once
 BATCH = 1_000  # metrics that MLflow takes at once
-LONGEST = 500  # characters of a value
+LONGEST, LONGEST_NAME = 500, 250  # characters of a value, and of a name
 ENDS: Mapping[TrialState, str] = {"diverged": "FAILED", "failed": "FAILED", "paused": "KILLED", "running": "KILLED"}
 # MLflow reads these from the environment alone. A server that is down must not be asked for minutes.
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
@@ -92,8 +92,9 @@ class MLflow:
 
 
 def _name(name: str) -> str:
-    """A name with the characters that MLflow allows."""
-    return re.sub(r"[^\w\-. :/]", "_", name)
+    """A name as MLflow takes it: of its characters, and such that as a path it leads nowhere else."""
+    parts = re.sub(r"[^\w\-. :/]", "_", name).split("/")
+    return "/".join(part for part in parts if part.strip(". "))[:LONGEST_NAME] or "value"
 
 
 def _ms(at: float) -> int:
