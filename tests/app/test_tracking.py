@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ from tame.app.tracking.telling import SCORE, Ledger, Telling
 from tame.app.tracking.tracker import TRACKERS, Named
 from tame.app.tracking.tracking import tracking, write_all
 from tame.core.errors import StorageError, UsageError
-from tame.core.records import Event
+from tame.core.recipe import Recipe
+from tame.core.records import Decision, Event, Point, curve_event, decision_event, early_stop_event
 from tame.study.record import open_record
 from tame.study.state import Silent, state_of
 
@@ -122,6 +124,27 @@ def test_a_tracker_that_was_interrupted_anywhere_is_told_the_rest_and_nothing_tw
         assert parts[2].calls == []
         for what in ("measure", "end", "score"):
             assert sorted(map(repr, parts[0].of(what) + parts[1].of(what))) == sorted(map(repr, at_once.of(what)))
+
+
+@pytest.mark.parametrize("name", TRACKERS.names())
+def test_a_copy_is_told_from_where_it_began_and_a_lost_trial_ends_as_diverged(name, tmp_path):
+    recipe = Recipe().but({"epochs": 4})
+    events = [
+        decision_event(Decision("start", 0, "first", 2, recipe, "random")),
+        curve_event(0, [Point(1, 0.9, 0.8, 0.5), Point(2, 0.7, 0.6, 0.6)]),
+        decision_event(Decision("copy", 1, "better", 4, recipe.but({"optimizer.lr": 0.5}), "copy", source=0)),
+        decision_event(Decision("stop", 0, "behind", 2)),
+        curve_event(1, [Point(3, 0.5, 0.4, 0.7)]),
+        early_stop_event(1, 3),
+        decision_event(Decision("start", 2, "third", 2, recipe, "random")),
+        curve_event(2, [Point(1, 0.9, None, None)]),
+    ]
+    found = told(name, [replace(event, id=number) for number, event in enumerate(events, 1)], tmp_path)
+    points = [(trial, epoch) for trial, epoch, _ in found.of("measure")]
+    assert sorted(points) == [(0, 1), (0, 2), (1, 3), (2, 1)]
+    ends = {trial: (state, final.get("final/valid/loss")) for trial, state, final in found.of("end")}
+    assert ends == {0: ("stopped", 0.6), 1: ("complete", 0.4), 2: ("diverged", None)}
+    assert dict(found.of("start"))[1] == {"optimizer.lr": 0.5}
 
 
 def test_a_ledger_that_ends_in_the_middle_of_a_line_is_read_up_to_there(tmp_path):

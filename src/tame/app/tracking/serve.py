@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import threading
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def main() -> None:
     """Tells what stdin asks for."""
     said = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what packages print is no answer
-    with suppress(OSError, AttributeError):
+    if sys.platform != "win32":
         os.nice(NICE)
     asked = from_plain(Asked, json.loads(sys.stdin.readline()), what="the question")
     ended = threading.Event()

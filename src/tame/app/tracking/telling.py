@@ -141,7 +141,7 @@ class Telling:
     def _start(self, number: int, recipe: Mapping[str, Value], origin: str, reason: str, at: float) -> None:
         if number in self._ledger.over:
             return
-        base = self._base or recipe
+        self._base = base = self._base or recipe  # without a plan, the first recipe
         params = {
             name: value
             for name, value in recipe.items()
