@@ -56,8 +56,8 @@ class Recorder:
     def measure(self, run, points):
         self.calls += [("measure", run.trial, each.epoch, dict(each.values)) for each in points]
 
-    def end(self, run, state, final, *, at):
-        self.calls.append(("end", run.trial, state, dict(final)))
+    def end(self, run, state, final):
+        self.calls.append(("end", run.trial, state, dict(final.values)))
 
     def score(self, values, *, at):
         self.calls.append(("score", dict(values)))

@@ -71,11 +71,11 @@ class MLflow:
         for first in range(0, len(every), BATCH):
             self._client.log_batch(self._runs[str(run.trial)], metrics=every[first : first + BATCH])
 
-    def end(self, run: Run, state: TrialState, final: Mapping[str, float], *, at: float) -> None:
+    def end(self, run: Run, state: TrialState, final: Measured) -> None:
         own = self._runs[str(run.trial)]
-        self._client.log_batch(own, metrics=[self._metric(_name(name), v, _ms(at), 0) for name, v in final.items()])
+        self.measure(run, [final])
         self._client.set_tag(own, "tame.state", state)
-        self._client.set_terminated(own, status=ENDS.get(state, "FINISHED"), end_time=_ms(at))
+        self._client.set_terminated(own, status=ENDS.get(state, "FINISHED"), end_time=_ms(final.at))
 
     def score(self, values: Mapping[str, float], *, at: float) -> None:
         own = self._runs.get(SCORE) or self._begin(SCORE, "study", {}, at)

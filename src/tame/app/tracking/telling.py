@@ -190,12 +190,13 @@ class Telling:
 
     def _end(self, number: int, at: float) -> None:
         own = self._trials.pop(number)
-        judged = own.values.get(own.seen if own.kept is None else own.kept, {})
-        final = {f"final/{name}": value for name, value in judged.items()}
+        epoch = own.seen if own.kept is None else own.kept
+        judged = {name: value for name, value in own.values.get(epoch, {}).items() if name.startswith("valid/")}
+        final = Measured(epoch, at, {f"final/{name}": value for name, value in judged.items()})
         if self._whole:
             self._tracker.start(own.run)
             self._tracker.measure(own.run, own.waiting)
-        self._tracker.end(own.run, own.state, final, at=at)
+        self._tracker.end(own.run, own.state, final)
         self._ledger.note(number, own.seen, over=True)
 
     def _score(self, at: float) -> None:

@@ -52,11 +52,11 @@ class TensorBoard:
     def measure(self, run: Run, points: Sequence[Measured]) -> None:
         self._write(run.name, [self._scalars(each.values, each.at, step=each.epoch) for each in points])
 
-    def end(self, run: Run, state: TrialState, final: Mapping[str, float], *, at: float) -> None:
+    def end(self, run: Run, state: TrialState, final: Measured) -> None:
         whole = "STATUS_FAILURE" if state in ("diverged", "failed") else "STATUS_SUCCESS"
-        about = self._hparams.SessionEndInfo(status=self._status.Status.Value(whole), end_time_secs=at)
-        records = [self._scalars(final, at, step=0)] if final else []
-        end = self._plugin(END, self._hparams.HParamsPluginData(session_end_info=about), at)
+        about = self._hparams.SessionEndInfo(status=self._status.Status.Value(whole), end_time_secs=final.at)
+        records = [self._scalars(final.values, final.at, step=final.epoch)] if final.values else []
+        end = self._plugin(END, self._hparams.HParamsPluginData(session_end_info=about), final.at)
         self._write(run.name, [*records, end])
 
     def score(self, values: Mapping[str, float], *, at: float) -> None:

@@ -57,8 +57,8 @@ class Tracker(Protocol):
     def measure(self, run: Run, points: Sequence[Measured]) -> None:
         """What a trial measured since the last call."""
 
-    def end(self, run: Run, state: TrialState, final: Mapping[str, float], *, at: float) -> None:
-        """A trial is over. final: of the weights that are judged, by name."""
+    def end(self, run: Run, state: TrialState, final: Measured) -> None:
+        """A trial is over. final: when, and what the weights that are judged measured; nothing if all is lost."""
 
     def score(self, values: Mapping[str, float], *, at: float) -> None:
         """The sealed test part was opened, and these are the scores of what is delivered."""

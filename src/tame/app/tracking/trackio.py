@@ -36,9 +36,9 @@ class Trackio:
         for each in points:
             self._run.log(dict(each.values), step=each.epoch)
 
-    def end(self, run: Run, state: TrialState, final: Mapping[str, float], *, at: float) -> None:
-        if final:
-            self._run.log(dict(final))
+    def end(self, run: Run, state: TrialState, final: Measured) -> None:
+        if final.values:
+            self._run.log(dict(final.values), step=final.epoch)
         self._run.finish()
 
     def score(self, values: Mapping[str, float], *, at: float) -> None:

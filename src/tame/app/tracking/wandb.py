@@ -38,8 +38,8 @@ class WeightsAndBiases:
         for each in points:
             self._run.log(dict(each.values), step=each.epoch)
 
-    def end(self, run: Run, state: TrialState, final: Mapping[str, float], *, at: float) -> None:
-        self._run.summary.update({**final, "state": state})
+    def end(self, run: Run, state: TrialState, final: Measured) -> None:
+        self._run.summary.update({**final.values, "state": state})
         self._finish(int(state in ("diverged", "failed")))
 
     def score(self, values: Mapping[str, float], *, at: float) -> None:
