@@ -405,3 +405,13 @@ def test_a_study_is_told_while_it_runs(tmp_path):
     assert own == contents(write_all(tmp_path / "one", Named("tensorboard"), tmp_path / "two"))
     assert any(name.startswith("study/") for name in own)
     assert tame_here("verify", "one", cache=tmp_path, cwd=tmp_path).returncode == 0
+
+
+@has("tensorboard")
+def test_a_tracker_that_is_late_at_the_end_is_left_behind_and_said(tmp_path):
+    study, watcher = unpacked("table", tmp_path), Noted()
+    with tracking(study, [Named("tensorboard")], watcher, most_s=0.0):
+        pass
+    [note] = watcher.notes
+    assert note.startswith("tensorboard takes longer than 0 s; tell it what is missing with: tame resume ")
+    assert tracked(study, "tensorboard") == []

@@ -142,7 +142,7 @@ def resume_study(
             watcher.note("this study is already finished; here is its result")
             if lost:
                 _allow(study, outside or Outside())
-            with tracking(folder, trackers, watcher):
+            with tracking(folder, trackers, watcher, most_s=None):
                 return _complete(study, Result.from_json(study.state.result), lost, inline=inline)
         require_installed(study.config.search)
         own = is_own(study.state)

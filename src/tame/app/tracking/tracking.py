@@ -66,10 +66,13 @@ class _Teller:
 
 
 @contextmanager
-def tracking(study: Path, trackers: Sequence[Named], watcher: Watcher) -> Iterator[None]:
+def tracking(
+    study: Path, trackers: Sequence[Named], watcher: Watcher, *, most_s: float | None = MOST_WAIT_S
+) -> Iterator[None]:
     """Within it, trackers are told what happens in a study; at its end, until they have heard all.
 
-    One that fails is said once, and the study goes on without it.
+    One that fails is said once, and the study goes on without it. most_s: how long one may take at the end, None for
+    as long as it needs.
     """
     tellers = [_Teller(study, named, _place(study, named)) for named in trackers]
     heard = [threading.Thread(target=_listen, args=(each, study, watcher), daemon=True) for each in tellers]
@@ -80,13 +83,11 @@ def tracking(study: Path, trackers: Sequence[Named], watcher: Watcher) -> Iterat
     finally:
         for teller in tellers:
             teller.end()
-        ends = time.monotonic() + MOST_WAIT_S
+        ends = None if most_s is None else time.monotonic() + most_s
         for teller, thread in zip(tellers, heard, strict=True):
-            thread.join(max(0.0, ends - time.monotonic()))
+            thread.join(None if ends is None else max(0.0, ends - time.monotonic()))
             if thread.is_alive():
-                watcher.note(
-                    f"{teller.named.name} takes longer than {MOST_WAIT_S:.0f} s; {_later(study, teller.named)}"
-                )
+                watcher.note(f"{teller.named.name} takes longer than {most_s:.0f} s; {_later(study, teller.named)}")
                 teller.kill()
 
 
