@@ -29,6 +29,8 @@ def test_the_folder_holds_model_and_card_and_the_hub_reads_these(study, tmp_path
     done = tame_here("export", study, "--hub", tmp_path / "up", "--dataset", "me/houses", cache=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "up")
+    again = tame_here("export", study, "--hub", tmp_path / "again", "--json", cache=tmp_path)
+    assert json.loads(again.stdout) == {"schema": "tame/1", "study": str(study), "written": str(tmp_path / "again")}
     names = sorted(path.name for path in (tmp_path / "up").iterdir())
     assert names == ["README.md", "SHA256SUMS", "model.json", "model.safetensors"]
     _, state = read_state(study)

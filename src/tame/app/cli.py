@@ -357,7 +357,7 @@ def export(
             "(the model), or --merged FOLDER (a language model)"
         )
     require(hub is not None or dataset is None, "--dataset goes with --hub")
-    require(onnx is not None or (check is None and not json), "--check and --json go with --onnx")
+    require(onnx is not None or check is None, "--check goes with --onnx")
     if onnx is not None:
         from tame.app.onnx_export import export_onnx
         from tame.report.delivered_section import of_export
@@ -371,11 +371,11 @@ def export(
     if optuna is not None:
         from tame.app.exchange import export_optuna
 
-        print(export_optuna(study, optuna, store=store))
+        _say_written(study, export_optuna(study, optuna, store=store), as_json=json)
     if hub is not None:
         from tame.app.hub import export_hub
 
-        print(export_hub(study, hub, dataset=dataset or "", store=store))
+        _say_written(study, export_hub(study, hub, dataset=dataset or "", store=store), as_json=json)
     if tensorboard is not None:
         from tame.app.own_stores import store_of
         from tame.app.tracking.known import parse_trackers
@@ -384,11 +384,20 @@ def export(
 
         require_study(study)
         store_of(study, store)  # remembered: another process reads it
-        print(write_all(study, parse_trackers(["tensorboard"])[0], tensorboard))
+        written_to = write_all(study, parse_trackers(["tensorboard"])[0], tensorboard)
+        _say_written(study, written_to, as_json=json)
     if merged is not None:
         from tame.app.merged import export_merged
 
-        print(export_merged(study, merged, store=store))
+        said = export_merged(study, merged, store=store)
+        _say_written(study, merged if json else said, as_json=json)
+
+
+def _say_written(study: Path, where: Path | str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"schema": "tame/1", "study": str(study), "written": str(where)})
+    else:
+        print(where)
 
 
 command(epilog=OF_EXPLAIN)(explain)
