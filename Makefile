@@ -1,7 +1,7 @@
 # One environment in .venv, made from pyproject.toml and constraints.txt; every target uses it without activating it.
 
 PYTHON ?= python3
-EXTRAS ?= dev,docs,onnx,optuna,postgres,optim,text,ui
+EXTRAS ?= dev,docs,onnx,optuna,postgres,optim,tensorboard,text,ui
 BENCH ?= $(sort $(wildcard benchmarks/[a-z]*.py))
 ARGS ?=
 

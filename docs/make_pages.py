@@ -145,7 +145,17 @@ def commands_page() -> str:
     group = typer.main.get_command(cli.app)
     assert isinstance(group, typer.core.TyperGroup)
     context = typer.Context(group, info_name="tame")
-    return "\n".join([COMMANDS, *(_command(name, own, context) for name, own in group.commands.items())])
+    return "\n".join([COMMANDS, *_commands(group, context)])
+
+
+def _commands(group: typer.core.TyperGroup, context: typer.Context) -> list[str]:
+    """The commands of a group, and of the groups in it."""
+    found = []
+    for name, own in group.commands.items():
+        found.append(_command(name, own, context))
+        if isinstance(own, typer.core.TyperGroup):
+            found += _commands(own, typer.Context(own, info_name=name, parent=context))
+    return found
 
 
 def _command(name: str, command: Any, parent: typer.Context) -> str:
@@ -160,8 +170,9 @@ def _command(name: str, command: Any, parent: typer.Context) -> str:
         shown = arguments[-1] if is_argument else record[0]
         panel = param.rich_help_panel or ("Arguments" if is_argument else "Options")
         panels.setdefault(panel, []).append(f"| `{' '.join(shown.split())}` | {_cell(record[1])} |")
-    usage = f"```sh\n{' '.join(['tame', name, *arguments, '[OPTIONS]'])}\n```\n"
-    parts = [f"## tame {name}\n", f"{inspect.cleandoc(command.help)}\n", usage]
+    path = context.command_path
+    usage = f"```sh\n{' '.join([path, *arguments, '[OPTIONS]'])}\n```\n"
+    parts = [f"## {path}\n", f"{inspect.cleandoc(command.help)}\n", usage]
     parts += ["\n".join([f"| {panel} | |", "|---|---|", *rows, ""]) for panel, rows in panels.items()]
     if command.epilog:
         examples = command.epilog.removeprefix("Examples:\n")

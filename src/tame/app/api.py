@@ -18,6 +18,8 @@ from tame.app.own_studies import Outside, is_own
 from tame.app.progress import watching
 from tame.app.random_state import unchanged_random_state
 from tame.app.run import fit_study, resume_study, write_report
+from tame.app.tracking.known import parse_trackers
+from tame.app.tracking.tracker import Named
 from tame.core.conditions import PLAIN, check_values
 from tame.core.config import ARRAYS, INLINE, PICTURES, StudyConfig, by_field
 from tame.core.dimensions import but
@@ -197,6 +199,7 @@ def fit(
     space: Mapping[str, Dimension] | Sequence[str] = (),
     set: Mapping[str, object] | None = None,
     start_from: str | Path | Sequence[str | Path] = (),
+    track: str | Sequence[str] = (),
     quiet: bool = False,
     **settings: object,
 ) -> FittedStudy:
@@ -207,7 +210,8 @@ def fit(
     of them, as torchvision's and Hugging Face's, or a dict of such by part. model: a function that makes an nn.Module
     from its own hyperparameters, which `space` may name. space: dimensions by recipe field (tame.Float, tame.Int,
     tame.Choice), or texts as on the command line; set: fields that are fixed; start_from: folders of earlier studies
-    whose best recipes are tried first; settings: the fields of StudyConfig (target, image, text,
+    whose best recipes are tried first; track: programs that are told what happens ("tensorboard", "mlflow",
+    "mlflow=http://127.0.0.1:5000", "wandb", "trackio"); settings: the fields of StudyConfig (target, image, text,
     columns={"year": "category", "id": "ignore"}, backbone, trials, epochs, search, widen, stop_search_early, metric,
     seed, workers, out, store, ...).
     Raises the errors of tame.core.errors.
@@ -227,18 +231,19 @@ def fit(
     named = {**settings, **({"start_from": start_from} if start_from else {})}
     given = {name: _scalar(value) for name, value in by_field(named).items()}
     _require_function(model)
+    trackers = _trackers(track)
     texts, fixed = asked(model, space, set, loss)
     earlier = _folders(given.pop("start_from", ()))
     about: dict[str, Any] = {"time_s": seconds, "space": texts, "set": fixed, "start_from": earlier, **given}
     if isinstance(data, str | Path):
         require(model is None, "your own model needs arrays: tame.fit((X, y), model=build)")
         with watching(quiet=quiet) as watcher:
-            result = fit_study(StudyConfig(data=str(data), **about), watcher)
+            result = fit_study(StudyConfig(data=str(data), **about), watcher, trackers=trackers)
         return FittedStudy(Path(result.study), result.to_json())
     pictures = pictures_given(data)
     if pictures is not None:
         require(model is None, "your own model needs arrays: tame.fit((X, y), model=build)")
-        return _fit_pictures(pictures, about, quiet=quiet)
+        return _fit_pictures(pictures, about, trackers, quiet=quiet)
     arrays = _arrays(data, own=model is not None)
     if model is None and not isinstance(arrays.x, Table):
         raise UsageError("arrays with more than two dimensions need your own model: model=build")
@@ -251,15 +256,19 @@ def fit(
     with watching(quiet=quiet) as watcher:
         if reference == INLINE:
             watcher.note("another process cannot import the function of the model, so this process trains it")
-        result = fit_study(config, watcher, keep=keep, build=model)
+        result = fit_study(config, watcher, keep=keep, build=model, trackers=trackers)
     return FittedStudy(Path(result.study), result.to_json(), model)
 
 
-def _fit_pictures(pictures: Mapping[Part, object], about: Mapping[str, Any], *, quiet: bool) -> FittedStudy:
+def _fit_pictures(
+    pictures: Mapping[Part, object], about: Mapping[str, Any], trackers: Sequence[Named], *, quiet: bool
+) -> FittedStudy:
     """A study of pictures given from Python."""
     config = StudyConfig(data=PICTURES, **{**about, "out": about.get("out") or _out("pictures")})
     with watching(quiet=quiet) as watcher:
-        result = fit_study(config, watcher, keep=lambda folder: keep_pictures(pictures, config, folder))
+        result = fit_study(
+            config, watcher, keep=lambda folder: keep_pictures(pictures, config, folder), trackers=trackers
+        )
     return FittedStudy(Path(result.study), result.to_json())
 
 
@@ -380,6 +389,11 @@ def _folders(folders: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
     return whole_paths([folders] if isinstance(folders, str | Path) else folders)
 
 
+def _trackers(track: str | Sequence[str]) -> tuple[Named, ...]:
+    """One tracker that was named, or several."""
+    return parse_trackers([track] if isinstance(track, str) else track)
+
+
 def _out(name: str) -> str:
     """The next free folder for a study on what was given from Python, which has no name of its own."""
     numbers = (Path("runs") / f"{name}-{number:04d}" for number in range(1, 10_000))
@@ -407,15 +421,16 @@ def resume(
     space: Mapping[str, Dimension] | Sequence[str] = (), quiet: bool = False, data: str | Path | None = None,
     backbone: str | Path | None = None, val: str | None = None, test: str | None = None, costs: str | None = None,
     start_from: str | Path | Sequence[str | Path] = (), store: str | None = None, workers: int | None = None,
+    track: str | Sequence[str] = (),
 ) -> FittedStudy:  # fmt: skip
     """Continues a study that was stopped or killed, to its end.
 
     data, backbone, val, test, costs, start_from, store: what it uses from outside its folder, as it was started with;
     needed only for a study that you did not start on this machine, which is otherwise refused.
 
-    model: as in `load`; workers: as in `fit`, from here on; time: counted from now, for a study that had too little
-    time to train anything; space: new dimensions, or wider ones. Raises UsageError for a narrower space, and for a time
-    once recipes have started.
+    model: as in `load`; workers: as in `fit`, from here on; track: as in `fit`; time: counted from now, for a study
+    that had too little time to train anything; space: new dimensions, or wider ones. Raises UsageError for a narrower
+    space, and for a time once recipes have started.
 
     >>> tame.resume("runs/example", quiet=True).score == study.score  # it had come to its end
     True
@@ -432,6 +447,12 @@ def resume(
         ask_for(Path(folder), texts, store=address)
     with watching(quiet=quiet) as watcher:
         result = resume_study(
-            Path(folder), watcher, build=model, outside=outside, store=address, workers=_scalar(workers)
+            Path(folder),
+            watcher,
+            build=model,
+            outside=outside,
+            store=address,
+            workers=_scalar(workers),
+            trackers=_trackers(track),
         )
     return FittedStudy(Path(folder), result.to_json(), model)

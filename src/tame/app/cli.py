@@ -42,6 +42,7 @@ from tame.app.commands import (  # noqa: E402
     SeedOption,
     StoreOption,
     TimeOption,
+    TrackOption,
     WiderOption,
     WorkersOption,
     app,
@@ -54,6 +55,8 @@ from tame.app.commands import (  # noqa: E402
 )
 from tame.app.console import guard_stdout, inert_exits  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
+from tame.app.learning_commands import explain, learn  # noqa: E402
+from tame.app.studies_commands import studies  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
 from tame.core.errors import NothingTrainedError, StorageError, TameError, UsageError, require  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
@@ -63,15 +66,18 @@ from tame.store.disk import disk_failure  # noqa: E402
 @command(epilog=OF_FIT)
 @with_settings(FIT, file=True)
 def fit(
-    config: StudyConfig, json: JsonOption = False, quiet: QuietOption = False, inline: InlineOption = False
-) -> None:
+    config: StudyConfig, track: TrackOption = None, json: JsonOption = False, quiet: QuietOption = False,
+    inline: InlineOption = False,
+) -> None:  # fmt: skip
     """Find the best network for pictures or a table, and report how good it is."""
     from tame.app.progress import watching
     from tame.app.run import fit_study
+    from tame.app.tracking.known import parse_trackers
 
+    trackers = parse_trackers(track or ())
     ends = None if config.clock_s is None else STARTED + config.clock_s
     with _telling_failures(as_json=json), watching(quiet=quiet, ends=ends) as watcher:
-        result = fit_study(config, watcher, inline=inline, started=STARTED)
+        result = fit_study(config, watcher, inline=inline, started=STARTED, trackers=trackers)
     show_result(result, as_json=json)
 
 
@@ -88,6 +94,7 @@ def resume(
     start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
     workers: WorkersOption = None,
     store: StoreOption = None,
+    track: TrackOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
     inline: InlineOption = False,
@@ -97,9 +104,11 @@ def resume(
     from tame.app.own_studies import Outside
     from tame.app.progress import watching
     from tame.app.run import resume_study
+    from tame.app.tracking.known import parse_trackers
     from tame.study.clock import give_time
     from tame.study.space import ask_for
 
+    trackers = parse_trackers(track or ())
     earlier = tuple(start_from) if start_from else None
     outside = Outside(data=data, backbone=backbone, val=val, test=test, costs=costs, start_from=earlier)
     address = store_of(study, store)
@@ -108,7 +117,9 @@ def resume(
     if wider := parse_space(space or ()):
         ask_for(study, wider, store=address)
     with _telling_failures(as_json=json, store=address), watching(quiet=quiet) as watcher:
-        result = resume_study(study, watcher, inline=inline, outside=outside, store=address, workers=workers)
+        result = resume_study(
+            study, watcher, inline=inline, outside=outside, store=address, workers=workers, trackers=trackers
+        )
     show_result(result, as_json=json)
 
 
@@ -325,6 +336,17 @@ def export(
         Path | None,
         typer.Option(help="the file to write: the model, for programs without TAME", metavar="FILE"),
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(help="a folder to write: the trials as event files for TensorBoard", metavar="FOLDER"),
+    ] = None,
+    hub: Annotated[
+        Path | None,
+        typer.Option(help="a folder to write: model and card, as Hugging Face's Hub takes them", metavar="FOLDER"),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="with --hub: the Hub's name of the data, OWNER/NAME", metavar="NAME")
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(help="with --onnx: what to compare on (default: the study's validation part)", metavar="DATA"),
@@ -333,12 +355,13 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Export the trials of a study, or its model, for another program."""
-    if sum(each is not None for each in (optuna, merged, onnx)) != 1:
+    if sum(each is not None for each in (optuna, merged, onnx, tensorboard, hub)) != 1:
         raise UsageError(
-            "give one thing to write: --optuna FILE (the trials), --onnx FILE (the model) or --merged FOLDER "
-            "(a language model)"
+            "give one thing to write: --optuna FILE or --tensorboard FOLDER (the trials), --onnx FILE or --hub FOLDER "
+            "(the model), or --merged FOLDER (a language model)"
         )
-    require(onnx is not None or (check is None and not json), "--check and --json go with --onnx")
+    require(hub is not None or dataset is None, "--dataset goes with --hub")
+    require(onnx is not None or check is None, "--check goes with --onnx")
     if onnx is not None:
         from tame.app.onnx_export import export_onnx
         from tame.report.delivered_section import of_export
@@ -352,67 +375,37 @@ def export(
     if optuna is not None:
         from tame.app.exchange import export_optuna
 
-        print(export_optuna(study, optuna, store=store))
+        _say_written(study, export_optuna(study, optuna, store=store), as_json=json)
+    if hub is not None:
+        from tame.app.hub import export_hub
+
+        _say_written(study, export_hub(study, hub, dataset=dataset or "", store=store), as_json=json)
+    if tensorboard is not None:
+        from tame.app.own_stores import store_of
+        from tame.app.tracking.known import parse_trackers
+        from tame.app.tracking.tracking import write_all
+        from tame.study.record import require_study
+
+        require_study(study)
+        store_of(study, store)  # remembered: another process reads it
+        written_to = write_all(study, parse_trackers(["tensorboard"])[0], tensorboard)
+        _say_written(study, written_to, as_json=json)
     if merged is not None:
         from tame.app.merged import export_merged
 
-        print(export_merged(study, merged, store=store))
+        said = export_merged(study, merged, store=store)
+        _say_written(study, merged if json else said, as_json=json)
 
 
-@command(epilog=OF_EXPLAIN)
-def explain(
-    word: Annotated[
-        list[str] | None, typer.Argument(help="a word of the report; words lists them", metavar="WORD")
-    ] = None,
-    study: Annotated[
-        Path | None, typer.Option(help="a finished study, whose numbers are told", metavar="STUDY")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Explain a word: of the report, a metric, a field of a recipe, a finding."""
-    from tame.app.explained import explained, explained_lines
-
-    found = explained(" ".join(word or ["words"]), study)
-    if json:
-        print_json(found.to_json())
+def _say_written(study: Path, where: Path | str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"schema": "tame/1", "study": str(study), "written": str(where)})
     else:
-        print_rich(explained_lines(found))
+        print(where)
 
 
-@command(epilog=OF_LEARN)
-def learn(
-    name: Annotated[str | None, typer.Argument(help="a lesson, such as descent", metavar="LESSON")] = None,
-    study: Annotated[
-        Path | None, typer.Option(help="the study it is about (default: the newest in runs/)", metavar="STUDY")
-    ] = None,
-    test: Annotated[bool, typer.Option("--test", help="be asked about your study", metavar="")] = False,
-    cards: Annotated[bool, typer.Option("--cards", help="words that are due today", metavar="")] = False,
-    forget: Annotated[bool, typer.Option("--forget", help="delete what is kept of your answers", metavar="")] = False,
-    seed: Annotated[int | None, typer.Option(help="of the questions, to get the same again", metavar="N")] = None,
-    json: JsonOption = False,
-) -> None:
-    """Learn how training works, on your own study: lessons, questions, words."""
-    from tame.app import learn as own
-
-    require(test + cards + forget + json <= 1, "--test, --cards, --forget and --json are four different things")
-    require(name is not None or not (test or study or seed is not None), "which lesson? tame learn lists them")
-    require(name is None or not (cards or forget), "--cards and --forget are of all lessons; leave the lesson out")
-    if forget:
-        print(own.forget())
-    elif cards:
-        own.turn_cards(_tell)
-    elif test and name is not None:
-        own.test_me(name, study, seed=seed, say=_tell)
-    elif json:
-        print_json(own.lessons_json() if name is None else own.read_lesson(name, study).to_json())
-    else:
-        print_rich(own.list_lessons() if name is None else own.read_lesson(name, study).lines())
-
-
-def _tell(text: str) -> None:
-    from rich.text import Text
-
-    print_rich(Text(text))
+command(epilog=OF_EXPLAIN)(explain)
+command(epilog=OF_LEARN)(learn)
 
 
 @command(epilog=OF_DIAGNOSE)
@@ -527,6 +520,9 @@ def watch(
 
     require_study(study)
     show_pages(study, port=port, browser=browser, read_only=read_only)
+
+
+app.add_typer(studies)
 
 
 @app.callback(invoke_without_command=True)

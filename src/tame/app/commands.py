@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from tame.core.result import Result
 
 
-class _Command(typer.core.TyperCommand):
+class Command(typer.core.TyperCommand):
     """A command whose help names no types of Python."""
 
     def get_help_option(self, ctx: typer.Context) -> typer.core.TyperOption | None:  # type: ignore[override]
         return _without_type(super().get_help_option(ctx))
 
 
-class _Commands(typer.core.TyperGroup):
+class Commands(typer.core.TyperGroup):
     """The commands. A stop ends here with its words and exit code: typer would take it for a bare Ctrl-C."""
 
     def get_help_option(self, ctx: typer.Context) -> typer.core.TyperOption | None:  # type: ignore[override]
@@ -55,13 +55,13 @@ def _without_type(option: typer.core.TyperOption | None) -> typer.core.TyperOpti
 
 app = typer.Typer(
     name="tame",
-    cls=_Commands,
+    cls=Commands,
     add_completion=True,
     pretty_exceptions_enable=False,
     help="Test, Adjust, Monitor, Evaluate: data in, a tuned neural network and an honest report out.",
 )
 
-command = partial(app.command, cls=_Command)
+command = partial(app.command, cls=Command)
 
 START = """\
 TAME tunes a neural network for your data, and says honestly how good it is.
@@ -129,6 +129,16 @@ QuietOption = Annotated[
 ]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", help="as in tame fit, from here on (default: as it was started)", metavar="N")
+]
+TrackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        help="tell tensorboard, mlflow, wandb or trackio what happens, in the study's folder; "
+        "mlflow=http://HOST:PORT sends it there",
+        metavar="TRACKER",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 InlineOption = Annotated[bool, typer.Option("--inline", help="train in this process, for debugging", hidden=True)]
 MoreTimeOption = Annotated[

@@ -26,7 +26,7 @@ from tame.learn.question import Question, judge
 from tame.learn.questions import questions
 from tame.learn.seen import LEAST_TRIALS, Seen, seen_of
 from tame.report import formats
-from tame.study.following import Follower
+from tame.study.following import Followed, Follower
 from tame.study.record import is_study, require_study
 
 RUNS = Path("runs")
@@ -126,7 +126,7 @@ def seen_here(study: Path | None, own: Lesson) -> Seen | None:
 
 def look_at(study: Path) -> Seen:
     """What the events of a study tell. Raises as `Follower.catch_up`."""
-    follower = Follower(study, store=store_of(study, None))
+    follower = Follower(study, Followed(), store=store_of(study, None))
     try:
         follower.catch_up()
         return seen_of(follower.followed, study.name)

@@ -32,6 +32,9 @@ from tame.app.own_studies import (
     remember_start,
     take_up,
 )
+from tame.app.tracking.known import untold
+from tame.app.tracking.tracker import Named
+from tame.app.tracking.tracking import tracking
 from tame.core.config import GIVEN, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, ShapeError, StoppedError, StorageError, TameError, UsageError, require
 from tame.core.exported import read_exports
@@ -58,13 +61,13 @@ SECOND_S = 5.0  # a second Ctrl-C within so many seconds stops immediately
 def fit_study(
     config: StudyConfig, watcher: Watcher, *, inline: bool = False, started: float | None = None,
     keep: Callable[[Path], None] | None = None, build: Callable[..., object] | None = None, ours: bool = False,
-    afterwards: Callable[[Study, Result], None] | None = None,
+    afterwards: Callable[[Study, Result], None] | None = None, trackers: Sequence[Named] = (),
 ) -> Result:  # fmt: skip
     """Starts a study and runs it to its end.
 
     started: the time (monotonic) from which the clock counts; keep: writes arrays given from Python into the study's
     folder; build: makes the user's own module; ours: whether an empty folder was made for this study alone;
-    afterwards: called with the finished study, while its worker still has the data.
+    afterwards: called with the finished study, while its worker still has the data; trackers: are told what happens.
     """
     require_installed(config.search)
     _require_workers(config, inline=inline or config.model == INLINE)
@@ -91,7 +94,8 @@ def fit_study(
             if outside and study.state.opened is not None:
                 remember(study.state.opened, {}, watcher)
                 forget_start(study.state.opened)
-            return _carry_out(study, inline=inline or config.model == INLINE, afterwards=afterwards)
+            with tracking(study.folder, trackers, watcher):
+                return _carry_out(study, inline=inline or config.model == INLINE, afterwards=afterwards)
     finally:
         if empty:
             with suppress(OSError):  # it holds a study, of this process or of another
@@ -127,12 +131,14 @@ def _other_table(name: str, path: str | None) -> str | None:
 def resume_study(
     folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., object] | None = None,
     outside: Outside | None = None, store: str | None = None, workers: int | None = None,
+    trackers: Sequence[Named] = (),
 ) -> Result:  # fmt: skip
     """Continues a study that was stopped or killed; returns the result again if it is finished.
 
     workers: from here on, None for as many as it was started with.
     outside: what it uses from outside its folder, which must be given for a study that this user did not start here;
-    store: likewise the server that keeps its events. Raises RefusedError where they are not.
+    store: likewise the server that keeps its events. Raises RefusedError where they are not. trackers: are told what
+    happens, and what they have not heard yet.
     """
     from tame.study.delivered import lost_files
 
@@ -149,12 +155,15 @@ def resume_study(
             watcher.note("this study is already finished; here is its result")
             if lost:
                 _allow(study, outside or Outside())
-            return _complete(study, Result.from_json(study.state.result), lost, inline=inline)
+            with tracking(folder, trackers, watcher, most_s=None):
+                return _complete(study, Result.from_json(study.state.result), lost, inline=inline)
         require_installed(study.config.search)
         own = is_own(study.state)
         _allow(study, outside or Outside())
         watcher.note(_what_is_kept(study))
-        with _fits_together(study, own=own):
+        if left := untold(folder, trackers):
+            watcher.note(f"{' and '.join(left)} kept track of it before: --track {left[0]} goes on with that")
+        with _fits_together(study, own=own), tracking(folder, trackers, watcher):
             return _carry_out(study, inline=inline)
 
 

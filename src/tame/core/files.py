@@ -18,7 +18,7 @@ from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from tame.core.errors import RefusedError, require
+from tame.core.errors import RefusedError, UsageError, require
 
 # Elsewhere folders cannot be held open; links there need a privilege to be made.
 _HANDLES = os.name == "posix" and {os.open, os.rename, os.unlink, os.stat} <= os.supports_dir_fd
@@ -118,6 +118,18 @@ def in_place(folder: Path, name: str, *, size: int) -> IO[bytes]:
             os.rename(draft, leaf, src_dir_fd=place, dst_dir_fd=place)
         again = os.O_RDWR | _NOFOLLOW | _NOWAIT | _BINARY  # open files cannot be renamed on Windows
         return os.fdopen(_own(folder / name, lambda: os.open(leaf, again, dir_fd=place)), "r+b", buffering=0)
+
+
+def new_folder(folder: Path) -> None:
+    """Makes a folder for its owner alone, or takes an empty one. Raises UsageError where it holds something, or cannot
+    be made."""
+    require(folder.parent.is_dir(), f"there is no folder {folder.parent}")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        is_empty = not any(folder.iterdir())
+    except OSError as problem:
+        raise UsageError(f"{folder} cannot be made: {problem.strerror}") from None
+    require(is_empty, f"{folder} holds something already; give another folder")
 
 
 def own_folder(folder: Path, name: str) -> Path:

@@ -31,7 +31,7 @@ class Shelf:
 
     id: str
     folder: Path
-    follower: Follower
+    follower: Follower[Followed]
     lock: threading.Lock = field(default_factory=threading.Lock)
     problem: str = ""
     heard: Heard | None = None
@@ -129,7 +129,7 @@ class Library:
             store = self._store_of(folder)
         except TameError as refused:
             problem = str(refused)
-        return Shelf(key, folder, Follower(folder, store=store), problem=problem)
+        return Shelf(key, folder, Follower(folder, Followed(), store=store), problem=problem)
 
     def _places(self) -> list[Path]:
         found: list[Path] = []

@@ -51,19 +51,23 @@ OVER: tuple[Life, ...] = ("finished", "stopped", "failed", "killed", "imported",
 
 def life_of(shelf: Shelf) -> Life:
     """The state of a study, from its events and the signs of life of its process."""
-    state, alive = shelf.followed.state, shelf.is_alive
     if shelf.problem:
         return "unreadable"
+    followed = shelf.followed
+    return life_in(followed.state, followed.last_kind, alive=shelf.is_alive, has_trials=bool(followed.columns.rows))
+
+
+def life_in(state: State, last_kind: str, *, alive: bool, has_trials: bool) -> Life:
+    """The state of a study that can be read. last_kind: of its last event; alive: whether its process is."""
     if state.imported is not None:
         return "imported"
     if state.result is not None:
         return "finished"
     if not alive:
-        last = shelf.followed.last_kind
-        return "stopped" if last == "stopped" else "failed" if last == "ended" else "killed"
+        return "stopped" if last_kind == "stopped" else "failed" if last_kind == "ended" else "killed"
     if state.is_paused:
         return "paused"
-    if not shelf.followed.columns.rows:
+    if not has_trials:
         return "starting"
     return "evaluating" if state.search_ended is not None or state.finalists is not None else "training"
 

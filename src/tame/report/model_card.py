@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from tame.core.result import Result
@@ -11,9 +11,25 @@ from tame.kinds.known import KINDS
 from tame.report import formats, words
 from tame.report.delivered_section import sentences
 
+# What a hub calls a task; it has no name for numbers from pictures or texts.
+PIPELINES = (
+    "image-classification", "tabular-classification", "tabular-regression", "text-classification", "text-generation",
+)  # fmt: skip
+METRICS = {"f1_macro": "f1", "r2": "r_squared"}  # as model hubs call them, where that is not TAME's name
 
-def model_card(result: Result) -> str:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnHub:
+    """What a card says of other places on the Hub, each as OWNER/NAME. base: the model that was fine-tuned or whose
+    features are used; dataset: what it was trained on; "" where that is not known."""
+
+    base: str = ""
+    dataset: str = ""
+
+
+def model_card(result: Result, hub: OnHub | None = None) -> str:
     """The README.md of a model folder: what the network does, how good it is, how to use it."""
+    hub = hub or OnHub()
     score, backbone, own = result.score, result.backbone, KINDS.get(result.kind).words
     data = PurePath(result.data).name
     task = _hub_task(result)
@@ -22,13 +38,18 @@ def model_card(result: Result) -> str:
         "---",
         "library_name: tame",
         f"license: {json.dumps((backbone and backbone.license) or 'other')}",
-        f"tags: [{task}]",
+        *([f"pipeline_tag: {task}"] if task in PIPELINES else []),
+        *([f"base_model: {json.dumps(hub.base)}"] if hub.base else []),
+        *([f"datasets: [{json.dumps(hub.dataset)}]"] if hub.dataset else []),
+        f"metrics: [{', '.join(dict.fromkeys(METRICS.get(name, name) for name in (result.metric, *result.metrics)))}]",
+        f"tags: [tame, {task}]",
         "model-index:",
         f"- name: {json.dumps(data)}",
         "  results:",
         f"  - task: {{type: {task}}}",
-        f"    dataset: {{name: {json.dumps(data)}, type: {own.card_type}, split: test}}",
-        f"    metrics: [{{type: {result.metric}, value: {score.value:.6g}}}]",
+        f"    dataset: {{name: {json.dumps(data)}, type: {json.dumps(hub.dataset or own.card_type)}, split: test}}",
+        "    metrics:",
+        *_measured(result),
         "---",
     ]
     metric = result.metric
@@ -44,6 +65,23 @@ def model_card(result: Result) -> str:
         f"```\n{words.predict_command(replace(result, study='MODEL_FOLDER'), str)}\n```",
     ]
     return "\n".join(front) + "\n\n" + "\n\n".join(body) + "\n"
+
+
+def _measured(result: Result) -> list[str]:
+    """The metrics of a model index: the score with its interval, and the others."""
+    score, metric = result.score, result.metric
+    name = f"{formats.metric_name(metric)} (95 % interval {words.span(score, metric)}, n = {score.n})"
+    ends = f"interval: [{score.low:.6g}, {score.high:.6g}], level: 0.95, n: {score.n}"
+    others = {name: value for name, value in result.metrics.items() if name != metric}
+    return [
+        f"    - {{type: {METRICS.get(metric, metric)}, value: {score.value:.6g}, name: {json.dumps(name)}, "
+        f"args: {{{ends}}}}}",
+        *(
+            f"    - {{type: {METRICS.get(other, other)}, value: {value:.6g}, name: "
+            f"{json.dumps(formats.metric_name(other))}}}"
+            for other, value in others.items()
+        ),
+    ]
 
 
 def _hub_task(result: Result) -> str:

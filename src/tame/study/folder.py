@@ -38,7 +38,7 @@ MADE = (
     "worker.log", "skipped.csv", "split.csv", "engines.json", EXPORTS, ".handed.npz", "report.html", "report.json",
     "tame-crash.txt", RING, ".*.tmp",
 )  # fmt: skip
-FOLDERS = ("checkpoints", "model", "sketch", "cache", ASKED)
+FOLDERS = ("checkpoints", "model", "sketch", "cache", "tracking", ASKED)
 WRITTEN = ("model", "sketch")  # those whose files are written as those of the study's folder are
 ATTEMPTS = 20  # at a folder that other processes make and remove at the same moment
 

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from tame.core.errors import StorageError, require
 from tame.core.records import Decided, Event, story_of
@@ -116,12 +117,23 @@ def _told(event: Event) -> Mapping[str, object] | None:
     return None if story.kind == "continue" else plain
 
 
-class Follower:
-    """Reads a study's record again and again. store: as in `open_record`."""
+class Takes(Protocol):
+    """What events are folded into."""
 
-    def __init__(self, folder: Path, *, store: str | None = None) -> None:
+    seq: int  # of the last event
+
+    def after(self, event: Event) -> None: ...
+
+
+Taker = TypeVar("Taker", bound=Takes)
+
+
+class Follower(Generic[Taker]):
+    """Reads a study's record again and again. followed: takes its events in; store: as in `open_record`."""
+
+    def __init__(self, folder: Path, followed: Taker, *, store: str | None = None) -> None:
         self.folder = folder
-        self.followed = Followed()
+        self.followed = followed
         self._store = store
         self._record: Record | None = None
         self._stamps: tuple[Stamp, ...] | None = None
