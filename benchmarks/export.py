@@ -30,11 +30,15 @@ SETS = {
     "adult": {"data": TABLES / "adult_train.csv", "target": "income", "test": TABLES / "adult_test.csv"},
     "abalone": {"data": TABLES / "abalone.csv", "target": "rings"},
     "ants_bees": {"data": DATA / "ants_bees", "test": "val"},
+    "cifar10_small": {"data": DATA / "cifar10_small"},
+    "sms_spam": {"data": DATA / "texts" / "sms_spam.csv", "target": "label"},
 }
 CHECKED = {
     "adult": TABLES / "adult_test.csv",
     "abalone": TABLES / "abalone.csv",
     "ants_bees": DATA / "ants_bees" / "val",
+    "cifar10_small": DATA / "cifar10_small" / "test",
+    "sms_spam": DATA / "texts" / "sms_spam.csv",
 }
 TRIALS, EPOCHS, ROUNDS = 4, 4, 20
 

@@ -221,13 +221,6 @@ def test_a_value_that_is_not_finite_is_refused():
         compared(network)
 
 
-def test_columns_of_text_are_refused_by_name():
-    network = made_network()
-    prepared = {**network.prepared, "texts": [{"name": "review"}]}
-    with pytest.raises(UsageError, match=r"texts cannot be in an ONNX file yet; this model reads 'review'"):
-        graph(replace(network, prepared=prepared))
-
-
 def test_an_activation_without_a_form_in_onnx_is_refused(monkeypatch):
     network = made_network({"model.activation": "gelu"})
     network = replace(network, recipe=network.recipe.but({"model.activation": "relus"}))

@@ -67,8 +67,9 @@ class OnnxForm:
 def onnx_form(kind: str) -> OnnxForm:
     """How models of a kind of data become ONNX files. Raises UsageError where they do not."""
     own = KINDS.get(kind)
-    able = " and ".join(each.words.nouns for each in map(KINDS.get, KINDS.names()) if each.onnx)
-    require(bool(own.onnx), f"models of {own.words.nouns} cannot be ONNX files yet; those of {able} can")
+    *first, last = (each.words.nouns for each in map(KINDS.get, KINDS.names()) if each.onnx)
+    able = f"{', '.join(first)} and {last}"
+    require(bool(own.onnx), f"models of {own.words.nouns} cannot be ONNX files; those of {able} can")
     require_onnx()
     found: OnnxForm = referred(own.onnx)
     return found

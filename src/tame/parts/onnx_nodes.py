@@ -10,13 +10,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tame import __version__
-from tame.core.errors import UsageError
+from tame.core.errors import UsageError, require
 
 OPSET, ML_OPSET, IR_VERSION = 20, 3, 9  # of 2023: what runtimes of the last years read
 ML = "ai.onnx.ml"  # the operators on texts
-FLOAT, DOUBLE, INT64, TEXT, BYTES = (
-    TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64, TensorProto.STRING, TensorProto.UINT8
+FLOAT, DOUBLE, INT64, TEXT, BYTES, TRUTH = (
+    TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64, TensorProto.STRING, TensorProto.UINT8, TensorProto.BOOL
 )  # fmt: skip
+MOST_BYTES = 2**31 - 1  # of a file: what its format can hold
 Attribute = int | float | Sequence[int] | Sequence[str] | str
 
 
@@ -125,7 +126,7 @@ class Nodes:
         return name
 
     def model(self, metadata: Mapping[str, str], *, about: str) -> onnx.ModelProto:
-        """The whole, with texts by name. about: what it does, in a sentence."""
+        """The whole, with texts by name. about: what it does, in a sentence. Raises UsageError for one too large."""
         graph = helper.make_graph(
             self._nodes, "tame", self._inputs, self._outputs, doc_string=about,
             initializer=[*self._constants.values(), *self._weights],
@@ -135,6 +136,8 @@ class Nodes:
             ir_version=IR_VERSION, producer_name="TAME", producer_version=__version__, doc_string=about,
         )  # fmt: skip
         helper.set_model_props(made, dict(metadata))
+        size = made.ByteSize()
+        require(size <= MOST_BYTES, f"the model is {size / 1e9:.1f} GB large; one ONNX file holds 2.1 GB at most")
         return made
 
     def _new(self) -> str:

@@ -24,7 +24,7 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     texts: list[str] = []
     encodings: list[str] = []
     left: list[Left] = []
-    for path in _files(inputs):
+    for path in files_of(inputs):
         try:
             # A link that was named itself is followed.
             found = read_text(os.path.realpath(path))
@@ -55,7 +55,7 @@ def _told(network: Network, texts: Sequence[str]) -> Told:
     return Told(np.asarray(outputs), distances_of(network, table, featured))
 
 
-def _files(inputs: Sequence[Path]) -> list[Path]:
+def files_of(inputs: Sequence[Path]) -> list[Path]:
     """The files among these, and the texts in folders by their endings. Raises UsageError for what is not there."""
     found: list[Path] = []
     for each in inputs:
