@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 pytest.importorskip("onnx", reason="the extra onnx is not installed")
 
+import tame  # noqa: E402
 from command_line import tame_here  # noqa: E402
 from made_rows import made_network, made_table  # noqa: E402
 from tame.app.onnx_export import export_onnx  # noqa: E402
@@ -22,6 +24,11 @@ from tame.core.errors import DataError, StorageError, UsageError  # noqa: E402
 from tame.kinds.onnx import METADATA, onnx_form  # noqa: E402
 from tame.parts.network import write_network  # noqa: E402
 from tame.report.delivered_section import of_export  # noqa: E402
+
+
+def build(width=4):
+    return nn.Sequential(nn.Linear(6, width), nn.ReLU(), nn.Linear(width, 3))
+
 
 OLD = Path(__file__).parents[1] / "data" / "old_studies"
 
@@ -115,7 +122,7 @@ def test_the_report_tells_the_files_of_the_delivered_model_and_no_others(studies
         (["table/table", "--check", "none.csv"], 2, "no file none.csv"),
         (["table/table/model"], 2, "holds no study with data to compare on; name data to compare on: --check DATA"),
         (["stopped/stopped"], 2, "stopped/stopped is not finished; continue it with: "),
-        (["own/own"], 2, "was built by a function of your own: tame.load(folder, model=build)"),
+        (["own/own"], 2, "from Python: tame.load('own/own', model=build).export(onnx='model.onnx')"),
         (["nothing"], 2, "the study or model folder nothing does not exist"),
         (["table/table", "--optuna", "x.db"], 2, "give one thing to write: --optuna FILE (the trials), --onnx FILE"),
     ],
@@ -197,7 +204,7 @@ def test_a_category_that_is_no_unicode_is_refused_by_name(tmp_path):
 
 
 def test_kinds_of_data_without_such_a_file_are_told():
-    with pytest.raises(UsageError, match=r"models of .* cannot be ONNX files; those of pictures, rows and texts can"):
+    with pytest.raises(UsageError, match="models of passages cannot be ONNX files"):
         onnx_form("language-model")
 
 
@@ -212,3 +219,18 @@ def test_an_empty_table_and_a_disk_that_fails_are_told(tmp_path):
     with pytest.raises(StorageError, match="cannot be written: File name too long"):
         export_onnx(model, tmp_path / f"{'x' * 250}.onnx", check=rows)
     assert not list(tmp_path.glob("*.onnx*"))
+
+
+@pytest.mark.slow
+def test_a_module_of_ones_own_is_written_from_python_with_its_validation_examples(studies, monkeypatch):
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    study = tame.load("own/own", model=build)
+    x = np.load("own/new.npy")
+    found = study.export(onnx="own.onnx")
+    assert found.parity[0].what == "validation examples"
+    session = onnxruntime.InferenceSession("own.onnx")
+    said = session.run(None, {"x": x.astype(np.float32)})
+    for label, probabilities, each in zip(*said[:2], study.predict(x), strict=True):
+        assert (label, probabilities.max()) == (each["label"], pytest.approx(each["probability"], abs=1e-5))
+    again = study.export(onnx="again.onnx", check=x)
+    assert (again.parity[0].n, again.parity[0].what) == (len(x), "examples given")

@@ -28,7 +28,8 @@ from tame.kinds.tables.prediction import seen_of  # noqa: E402
 from tame.parts.activations import ACTIVATIONS  # noqa: E402
 from tame.parts.familiar import familiar  # noqa: E402
 from tame.parts.losses import LOSSES  # noqa: E402
-from tame.parts.onnx_nodes import FLOAT, INT64, Nodes  # noqa: E402
+from tame.parts.onnx_nodes import Nodes  # noqa: E402
+from tame.parts.operators import FLOAT, INT64  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -46,6 +46,7 @@ from tame.worker.environment import WORKER, reference_to
 if TYPE_CHECKING:
     from torch import nn
 
+    from tame.core.exported import Exported
     from tame.kinds.prediction import Told  # which load torch
     from tame.parts.network import Build, Network
     from tame.report.notebook import Chart
@@ -144,6 +145,19 @@ class FittedStudy:
         with unchanged_random_state():
             network = open_model(self.folder, self.build)
             return prediction_of(network.kind).module(network)
+
+    def export(self, *, onnx: str | Path, check: object = None) -> Exported:
+        """The model as one ONNX file, which says the same as `predict`, and what it was compared on.
+
+        check: what to compare on, as `predict` takes it (a path, an array, a frame), in place of the validation
+        examples. Raises UsageError for a part that ONNX does not have, and says where it is; RefusedError, with no file
+        written, where the file would say something else.
+        """
+        from tame.app.onnx_export import export_onnx
+
+        given = Path(check) if isinstance(check, str) else check
+        with unchanged_random_state():
+            return export_onnx(self.folder, Path(onnx), check=given, build=self.build)
 
     def trials(self, frame: str = "pandas") -> Any:
         """A row for each trial: origin, state, epochs, values on the validation examples, and the fields of its recipe.

@@ -14,7 +14,7 @@ import numpy as np
 
 from tame.app.own_stores import store_of
 from tame.app.predict import open_model
-from tame.core.errors import RefusedError, StorageError, require
+from tame.core.errors import RefusedError, StorageError, UsageError, require
 from tame.core.exported import Exported, Parity, keep_export
 from tame.core.files import write_bytes, write_text
 from tame.core.sums import WEIGHTS, sha256_of
@@ -27,26 +27,34 @@ from tame.study.record import is_study
 from tame.study.state import read_state
 
 if TYPE_CHECKING:
-    from tame.parts.network import Network
+    from torch import nn
+
+    from tame.core.recipe import Value
+    from tame.parts.network import Build, Network
 
 NOTE = ".json"  # behind the file's name
 
 
-def export_onnx(study: Path, file: Path, *, check: Path | None = None, store: str | None = None) -> Exported:
+def export_onnx(
+    study: Path, file: Path, *, check: object = None, build: Build | None = None, store: str | None = None
+) -> Exported:
     """Writes the delivered model as an ONNX file, and what it was compared on as JSON beside it and for the report.
 
-    check: a file or folder to compare on, in place of the study's validation examples. Raises UsageError for a study
-    without a model, one that ONNX cannot hold, and a file that exists; RefusedError, with no file written, where the
-    file would not say the same; StorageError where it cannot be written.
+    check: a file or folder to compare on, or examples as `predict` takes them from Python, in place of the study's
+    validation examples; build: the function that made a module of the user's own. Raises UsageError for a study without
+    a model, one that ONNX cannot hold, and a file that exists; RefusedError, with no file written, where the file would
+    not say the same; StorageError where it cannot be written.
     """
     note = file.with_name(file.name + NOTE)
     for each in (file, note):
         require(not os.path.lexists(each), f"{each} exists; give another file name")
     require(file.parent.is_dir(), f"there is no folder {file.parent}")
-    network = open_model(study, store=store)
+    network = open_model(study, build or _only_yours(study, file), store=store)
     form = onnx_form(network.kind)
-    if check is not None:
+    if isinstance(check, Path):
         first = form.of_path(network, check)
+    elif check is not None:
+        first = form.of_inputs(network, check)
     else:
         require(is_study(study), f"{study} holds no study with data to compare on; {CHECK}")
         config, state = read_state(study, store=store_of(study, store))
@@ -68,6 +76,18 @@ def export_onnx(study: Path, file: Path, *, check: Path | None = None, store: st
     if is_study(study):
         keep_export(study, written)
     return written
+
+
+def _only_yours(study: Path, file: Path) -> Build:
+    """A function in place of the user's, where none is given, that says how such a module is written from Python."""
+
+    def refuse(**_: Value) -> nn.Module:
+        raise UsageError(
+            f"{study} holds a module of your own, which only your function can build; from Python: "
+            f"tame.load({str(study)!r}, model=build).export(onnx={str(file)!r})"
+        )
+
+    return refuse
 
 
 def parity(content: bytes, network: Network, examples: Asked) -> Parity:

@@ -54,31 +54,30 @@ class OfStudy(Protocol):
 class OnnxForm:
     """graph: the file. Raises UsageError for a network that ONNX cannot hold, saying what and where.
 
-    of_study, of_path: examples to compare on, of a study or of a file or folder that the user gives; extremes: made
-    ones, from some that were read: outside the training range, missing, unseen, one alone.
+    of_study, of_path, of_inputs: examples to compare on, of a study, of a file or folder that the user gives, or given
+    from Python; extremes: made ones, from some that were read: outside the training range, missing, unseen, one alone.
     """
 
     graph: Callable[[Network], ModelProto]
     of_study: OfStudy
     of_path: Callable[[Network, Path], Asked]
+    of_inputs: Callable[[Network, object], Asked]
     extremes: Callable[[Network, Asked], Sequence[Asked]]
 
 
 def onnx_form(kind: str) -> OnnxForm:
     """How models of a kind of data become ONNX files. Raises UsageError where they do not."""
     own = KINDS.get(kind)
-    *first, last = (each.words.nouns for each in map(KINDS.get, KINDS.names()) if each.onnx)
-    able = f"{', '.join(first)} and {last}"
-    require(bool(own.onnx), f"models of {own.words.nouns} cannot be ONNX files; those of {able} can")
+    require(bool(own.onnx), f"models of {own.words.nouns} cannot be ONNX files")
     require_onnx()
     found: OnnxForm = referred(own.onnx)
     return found
 
 
 def validation_ids(config: StudyConfig, folder: Path) -> set[str]:
-    """The ids of the examples by which a study chose. Raises UsageError and DataError where its data is gone."""
-    require(config.data not in GIVEN, f"the study was given its data from Python; {CHECK}")
-    require(Path(config.data).exists(), f"{config.data} is not there any more; {CHECK}", error=DataError)
+    """The ids of the examples by which a study chose. Raises DataError where its data is gone."""
+    here = config.data in GIVEN or Path(config.data).exists()
+    require(here, f"{config.data} is not there any more; {CHECK}", error=DataError)
     try:
         text = read_bytes(folder, SPLIT).decode("utf-8", "surrogateescape")
     except FileNotFoundError:

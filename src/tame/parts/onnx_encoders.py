@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tame.core.errors import UsageError, unknown
 from tame.parts.encoders import TextEncoder
-from tame.parts.onnx_nodes import FLOAT, TRUTH, Nodes
+from tame.parts.operators import FLOAT, TRUTH, Operators
 
 # Each activation of the encoders, as attributes of Gelu, or as the name of an operator.
 _GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
@@ -19,7 +19,7 @@ _LEAST = float(np.finfo(np.float32).min)  # instead of an infinity, which a text
 _SHORTEST = 1e-12  # length of features that are divided by, as in torch
 
 
-def encoder_nodes(nodes: Nodes, encoder: TextEncoder, *, ids: str, mask: str) -> str:
+def encoder_nodes(nodes: Operators, encoder: TextEncoder, *, ids: str, mask: str) -> str:
     """(n, D) float32 features of length 1, as `encoders.pooled`. ids, mask: (n, L) int64; a text may have no tokens.
 
     Raises UsageError for an activation that has no form here.
@@ -57,7 +57,7 @@ def encoder_nodes(nodes: Nodes, encoder: TextEncoder, *, ids: str, mask: str) ->
     return nodes.op("Div", found, nodes.op("Max", length, _number(nodes, _SHORTEST)))
 
 
-def _activated(nodes: Nodes, name: str, x: str) -> str:
+def _activated(nodes: Operators, name: str, x: str) -> str:
     if name in _GELU:
         return nodes.op("Gelu", x, approximate=_GELU[name])
     if name == "silu":
@@ -67,18 +67,18 @@ def _activated(nodes: Nodes, name: str, x: str) -> str:
     raise UsageError(f"the encoder of texts: {unknown('activation', name, [*_GELU, 'silu', 'relu'])}")
 
 
-def _linear(nodes: Nodes, layer: nn.Linear, x: str) -> str:
+def _linear(nodes: Operators, layer: nn.Linear, x: str) -> str:
     return nodes.op("Add", nodes.op("MatMul", x, _weight(nodes, layer.weight.T)), _weight(nodes, layer.bias))
 
 
-def _normed(nodes: Nodes, norm: nn.LayerNorm, x: str) -> str:
+def _normed(nodes: Operators, norm: nn.LayerNorm, x: str) -> str:
     own = (_weight(nodes, norm.weight), _weight(nodes, norm.bias))
     return nodes.op("LayerNormalization", x, *own, axis=-1, epsilon=norm.eps)
 
 
-def _weight(nodes: Nodes, values: Tensor) -> str:
+def _weight(nodes: Operators, values: Tensor) -> str:
     return nodes.constant(values.detach().cpu().float().numpy())
 
 
-def _number(nodes: Nodes, value: float) -> str:
+def _number(nodes: Operators, value: float) -> str:
     return nodes.constant(np.array(value, np.float32))

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from tame import __version__
 from tame.core.errors import UsageError, require
+from tame.parts.operators import ML, Attribute
+from tame.parts.traced_modules import converted, program_of
 
 OPSET, ML_OPSET, IR_VERSION = 20, 3, 9  # of 2023: what runtimes of the last years read
-ML = "ai.onnx.ml"  # the operators on texts
-FLOAT, DOUBLE, INT64, TEXT, BYTES, TRUTH = (
-    TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64, TensorProto.STRING, TensorProto.UINT8, TensorProto.BOOL
-)  # fmt: skip
 MOST_BYTES = 2**31 - 1  # of a file: what its format can hold
-Attribute = int | float | Sequence[int] | Sequence[str] | str
 
 
 class Nodes:
@@ -84,6 +84,11 @@ class Nodes:
         self._nodes.append(helper.make_node("If", [condition], [name], name=name, **graphs))
         return name
 
+    def module(self, whole: nn.Module, given: str, *, example: Tensor, name: str) -> list[str]:
+        """See Operators."""
+        program = program_of(whole, example, {0: torch.export.Dim("n", min=1)}, name=name)
+        return self.include(converted(program, _graph_of, name=name), given)
+
     def include(self, graph: onnx.GraphProto, given: str) -> list[str]:
         """The outputs of another graph that is given one value. Its nodes and weights become those of this one."""
         names = {graph.input[0].name: given, "": ""}
@@ -92,17 +97,36 @@ class Nodes:
             own.CopyFrom(tensor)
             own.name = names[tensor.name] = self._new()
             self._weights.append(own)
-        for node in graph.node:
-            names |= {name: self._new() for name in node.output if name}
-            own_node = onnx.NodeProto()
-            own_node.CopyFrom(node)
-            own_node.ClearField("input")
-            own_node.ClearField("output")
-            own_node.input.extend(names[name] for name in node.input)
-            own_node.output.extend(names[name] for name in node.output)
-            own_node.name = own_node.output[0]
-            self._nodes.append(own_node)
+        self._nodes += self._renamed(graph.node, names)
         return [names[value.name] for value in graph.output]
+
+    def _renamed(self, nodes: Sequence[onnx.NodeProto], names: dict[str, str]) -> list[onnx.NodeProto]:
+        """Copies of nodes, with names of this graph; names: what they are given, which grows by what they make."""
+        found = []
+        for node in nodes:
+            names |= {name: self._new() for name in node.output if name}
+            own = onnx.NodeProto()
+            own.CopyFrom(node)
+            for side in ("input", "output"):
+                own.ClearField(side)
+                getattr(own, side).extend(names[name] for name in getattr(node, side))
+            own.name = own.output[0]
+            for attribute in own.attribute:
+                for part in [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs:
+                    self._rename_part(part, dict(names))
+            found.append(own)
+        return found
+
+    def _rename_part(self, part: onnx.GraphProto, names: dict[str, str]) -> None:
+        """The same inside a graph that belongs to a node, as those of loops do."""
+        for value in [*part.input, *part.initializer]:
+            names[value.name] = value.name = self._new()
+        inside = self._renamed(part.node, names)
+        part.ClearField("node")
+        part.node.extend(inside)
+        part.ClearField("value_info")
+        for value in part.output:
+            value.name = names[value.name]
 
     def cast(self, value: str, kind: int) -> str:
         """The same in another type."""
@@ -157,3 +181,10 @@ def _require_unicode(value: Attribute) -> None:
                 text.encode()
             except UnicodeEncodeError:
                 raise UsageError(f"{text!r} cannot be in an ONNX file: it is not Unicode text") from None
+
+
+def _graph_of(program: ExportedProgram) -> onnx.GraphProto:
+    made = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False)
+    assert made is not None
+    proto = made.model_proto
+    return (onnx.inliner.inline_local_functions(proto) if proto.functions else proto).graph

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import onnx
 import PIL
 import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
 from tame.core.config import StudyConfig
-from tame.core.errors import DataError, UsageError, require
+from tame.core.errors import DataError, require
+from tame.data.given_pictures import pictures_alone, pixels_of_given
 from tame.data.image_decoding import decode
 from tame.data.image_depth import UnreadablePicture
 from tame.kinds.kind import Known
@@ -29,12 +29,13 @@ from tame.kinds.prediction import distances
 from tame.parts.losses import LOSSES
 from tame.parts.network import Network
 from tame.parts.onnx_networks import add_outputs, canonical_nodes, distance_nodes, together_nodes
-from tame.parts.onnx_nodes import BYTES, DOUBLE, FLOAT, OPSET, Nodes
+from tame.parts.onnx_nodes import Nodes
+from tame.parts.operators import BYTES, DOUBLE, FLOAT, Operators
+from tame.parts.traced_modules import TRACED
 
 MOST_PICTURES = 100  # that are compared, evenly spaced ones of more
 PICTURE = "picture"
 BITS = 2.0**22  # of the weights of a filter, which Pillow rounds to whole numbers
-TRACED = 3  # pictures: with one, the exporter takes their number for a fixed one
 VERTICAL_FIRST = 13  # the first Pillow that may begin with the height
 CPU = torch.device("cpu")
 DECODED = "the file is decoded before: pixels in RGB, one byte a colour, turned upright by EXIF, transparency on white"
@@ -74,7 +75,8 @@ def graph(network: Network) -> ModelProto:
     if recipe.views > 1:
         mirror = nodes.op("Gather", seen, nodes.whole(*range(recipe.size - 1, -1, -1)), axis=3)
         seen = nodes.op("Concat", seen, mirror, axis=0)
-    found = nodes.include(_exported(network).graph, seen)
+    example = torch.linspace(-1, 1, TRACED * 3 * recipe.size**2).view(TRACED, 3, recipe.size, recipe.size)
+    found = nodes.module(_Whole(network).eval(), seen, example=example, name="the network" if own is None else own.name)
     if recipe.views > 1:  # the pictures themselves, and then all of them mirrored
         widths = [LOSSES.get(network.recipe.loss.name).num_outputs(len(network.labels))]
         widths += [] if own is None else [own.width(network.recipe.model.pooled)]
@@ -107,31 +109,10 @@ def _outside(network: Network) -> Iterable[str]:
     return (DECODED, SHRUNK.format(network.shortest)) if network.shortest else (DECODED,)
 
 
-def _exported(network: Network) -> ModelProto:
-    """Backbone and head, from normalised pictures. Raises UsageError where torch cannot write it."""
-    size = network.recipe.input.size
-    whole = _Whole(network).eval()
-    example = torch.linspace(-1, 1, TRACED * 3 * size * size).view(TRACED, 3, size, size)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of the exporter, about itself
-            made = torch.onnx.export(
-                whole, (example,), dynamo=True, opset_version=OPSET, verbose=False,
-                dynamic_shapes={"x": {0: torch.export.Dim("n", min=1)}},
-            )  # fmt: skip
-    except torch.onnx.OnnxExporterError as problem:
-        cause = problem.__cause__ or problem
-        name = "the network" if network.backbone is None else network.backbone.name
-        raise UsageError(f"{name} has a part that ONNX does not have: {str(cause).splitlines()[0][:300]}") from None
-    assert made is not None
-    proto = made.model_proto
-    return onnx.inliner.inline_local_functions(proto) if proto.functions else proto
-
-
 # From pixels of any size to the square that the network sees
 
 
-def square_nodes(nodes: Nodes, pixels: str, *, size: int, crop: float, bilinear: bool) -> str:
+def square_nodes(nodes: Operators, pixels: str, *, size: int, crop: float, bilinear: bool) -> str:
     """(n, 3, size, size) float64, whole numbers, of pixels (n, H, W, 3): as `square_view` of the picture itself.
 
     Source: Pillow, Resample.c: weights in double precision, rounded to whole numbers of 2^-22, and after each pass a
@@ -144,10 +125,10 @@ def square_nodes(nodes: Nodes, pixels: str, *, size: int, crop: float, bilinear:
     down = _weights(nodes, height, side, size, bilinear)
     across = nodes.op("Transpose", _weights(nodes, width, side, size, bilinear), perm=[1, 0])
 
-    def vertical(own: Nodes, values: str) -> str:
+    def vertical(own: Operators, values: str) -> str:
         return _levels(own, own.op("MatMul", down, values))
 
-    def horizontal(own: Nodes, values: str) -> str:
+    def horizontal(own: Operators, values: str) -> str:
         return _levels(own, own.op("MatMul", values, across))
 
     # From Pillow 13 on the height goes first where it loses more than twice as many pixels (found by trying sizes).
@@ -161,7 +142,7 @@ def square_nodes(nodes: Nodes, pixels: str, *, size: int, crop: float, bilinear:
     )  # fmt: skip
 
 
-def _weights(nodes: Nodes, length: str, side: str, size: int, bilinear: bool) -> str:
+def _weights(nodes: Operators, length: str, side: str, size: int, bilinear: bool) -> str:
     """(size, length) whole numbers of 2^-22: how much each pixel of a row counts for each of the square's."""
     one, half = _number(nodes, 1.0), _number(nodes, 0.5)
     # Pillow takes the edges of the box in single precision.
@@ -185,7 +166,7 @@ def _weights(nodes: Nodes, length: str, side: str, size: int, bilinear: bool) ->
     return nodes.op("Mul", rounded, nodes.op("Sign", weight))
 
 
-def _filter(nodes: Nodes, x: str, bilinear: bool) -> str:
+def _filter(nodes: Operators, x: str, bilinear: bool) -> str:
     """The filter at distances x from its centre, 0 beyond its reach."""
     one, zero = _number(nodes, 1.0), _number(nodes, 0.0)
     if bilinear:
@@ -203,13 +184,13 @@ def _filter(nodes: Nodes, x: str, bilinear: bool) -> str:
     return nodes.op("Where", nodes.op("Less", x, one), near, beyond)
 
 
-def _levels(nodes: Nodes, sums: str) -> str:
+def _levels(nodes: Operators, sums: str) -> str:
     """Levels from 0 to 255 of sums in 2^-22."""
     level = nodes.op("Floor", nodes.op("Div", nodes.op("Add", sums, _number(nodes, BITS / 2)), _number(nodes, BITS)))
     return nodes.op("Min", nodes.op("Max", level, _number(nodes, 0.0)), _number(nodes, 255.0))
 
 
-def _number(nodes: Nodes, value: float) -> str:
+def _number(nodes: Operators, value: float) -> str:
     return nodes.constant(np.array(value, dtype=np.float64))
 
 
@@ -229,6 +210,18 @@ def of_path(network: Network, path: Path) -> Asked:
     files, _ = find_pictures([path])
     require(bool(files), f"{path} holds no pictures", error=DataError)
     return _of_files(network, files, what=f"pictures of {path.name}")
+
+
+def of_inputs(network: Network, x: object) -> Asked:
+    """Pictures that are given from Python, as `predict` takes them. Raises UsageError and DataError."""
+    pixels = []
+    for number, each in islice(enumerate(pictures_alone(x)), MOST_PICTURES):
+        try:
+            pixels.append(pixels_of_given(each, shortest=network.shortest, bits=bits_of(network)))
+        except UnreadablePicture as problem:
+            raise DataError(f"picture {number} cannot be read: {problem}") from None
+    require(bool(pixels), "no pictures were given", error=DataError)
+    return asked(network, pixels, what="pictures given")
 
 
 def _of_files(network: Network, files: Sequence[tuple[str, str]], *, what: str) -> Asked:
@@ -263,4 +256,4 @@ def asked(network: Network, pixels: Sequence[np.ndarray], *, what: str) -> Asked
     return Asked(what, [{PICTURE: each[None]} for each in pixels], outputs.double().numpy(), distances(network, seen))
 
 
-ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, extremes=extremes)
+ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)

@@ -12,7 +12,7 @@ import numpy as np
 from onnx import ModelProto
 from torch import nn
 
-from tame.core.config import StudyConfig
+from tame.core.config import ARRAYS, StudyConfig
 from tame.core.errors import DataError, require
 from tame.core.text import printable
 from tame.data.sources import take_rows
@@ -20,17 +20,20 @@ from tame.data.table_cells import LARGEST
 from tame.data.table_later import apply_kinds
 from tame.data.table_reading import read_raw
 from tame.data.tables import MISSING, UNSEEN, Column, RawTable, Table
+from tame.kinds.arrays.source import read_kept
 from tame.kinds.kind import Known
 from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, OnnxForm, validation_ids
 from tame.kinds.tables.onnx_rows import RowNodes, given_nodes, row_nodes, words_of
 from tame.kinds.tables.onnx_texts import TOKENIZER, TextNodes, rules, text_inputs
 from tame.kinds.tables.prediction import CPU, columns_from, distances_of, features_by, judge_rows, restored
+from tame.kinds.tables.prediction import table_of as read_inputs
 from tame.kinds.tables.row_encoder import RowEncoder
 from tame.kinds.tables.source import read_rows
 from tame.parts.mlp import WORDS, Mlp
 from tame.parts.network import Network
 from tame.parts.onnx_networks import add_outputs, canonical_nodes, distance_nodes, mlp_nodes, together_nodes
 from tame.parts.onnx_nodes import Nodes
+from tame.parts.operators import Operators
 
 MOST_ROWS, MOST_TEXTS = 20_000, 1000  # that are compared, evenly spaced ones of more; of rows with texts
 BATCH, TEXTS_AT_ONCE = 2048, 32  # rows in one call
@@ -96,7 +99,7 @@ def graph(network: Network) -> ModelProto:
     )
 
 
-def _linear(nodes: Nodes, module: nn.Module, encoder: RowEncoder, texts: TextNodes, rows: RowNodes) -> str:
+def _linear(nodes: Operators, module: nn.Module, encoder: RowEncoder, texts: TextNodes, rows: RowNodes) -> str:
     """Outputs (n, O) of a linear model on words, and on what the other columns are."""
     assert isinstance(module, nn.Linear)
     weight, start = module.weight.detach().cpu().float().numpy(), 0
@@ -146,7 +149,7 @@ def _described(column: Column) -> dict[str, object]:
 def of_study(network: Network, config: StudyConfig, known: Known, folder: Path) -> Asked:
     """The validation rows of a study. Raises DataError where its data is gone or changed."""
     wanted = validation_ids(config, folder)
-    found = read_rows(config).rows
+    found = read_kept(folder) if config.data == ARRAYS else read_rows(config).rows
     known.require_same(found.digests, "table")
     rows = np.flatnonzero([name in wanted for name in found.ids])
     require(len(rows) > 0, f"no validation row of the study is in {config.data}; {CHECK}", error=DataError)
@@ -160,6 +163,11 @@ def of_path(network: Network, path: Path) -> Asked:
     table, _ = apply_kinds(raw, columns_from(network), beside=network.prepared.get("beside", ()))
     require(table.num_rows > 0, f"{printable(str(path))} has no rows", error=DataError)
     return asked(network, table, what=f"rows of {printable(path.name)}")
+
+
+def of_inputs(network: Network, x: object) -> Asked:
+    """The rows of an array or frame. Raises UsageError and DataError."""
+    return asked(network, read_inputs(network, x), what="rows given")
 
 
 def extremes(network: Network, read: Asked) -> list[Asked]:
@@ -280,4 +288,4 @@ def _different(table: Table, column: str, rows: slice) -> tuple[list[str], np.nd
     return [table.texts[column][code] for code in known.tolist()], found
 
 
-ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, extremes=extremes)
+ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)

@@ -19,7 +19,7 @@ from tame.kinds.tables.text_columns import TextPlan
 from tame.parts.encoders import CHARACTERS as A_TOKEN
 from tame.parts.encoders import TextEncoder, tokens_of
 from tame.parts.onnx_encoders import encoder_nodes
-from tame.parts.onnx_nodes import DOUBLE, FLOAT, INT64, Nodes
+from tame.parts.operators import DOUBLE, FLOAT, INT64, Operators
 
 TERMS, COUNTS, TOKENS, MASK, LENGTH = "terms", "counts", "tokens", "mask", "length"  # what an input is
 _TYPES = {INT64: "int64", FLOAT: "float32", DOUBLE: "float64"}
@@ -168,7 +168,7 @@ def text_inputs(encoders: Sequence[RowEncoder], taken: Sequence[str]) -> tuple[T
 class TextNodes:
     """The columns of text in a graph, each encoded once for all members that see it alike."""
 
-    def __init__(self, nodes: Nodes, inputs: Sequence[TextInput], encoder: TextEncoder | None) -> None:
+    def __init__(self, nodes: Operators, inputs: Sequence[TextInput], encoder: TextEncoder | None) -> None:
         self._nodes, self._encoder = nodes, encoder
         self._inputs = {own.column: own for own in inputs}
         self._features: dict[tuple[str, int], str] = {}

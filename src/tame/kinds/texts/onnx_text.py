@@ -16,7 +16,7 @@ from tame.data.texts import UnreadableText, read_text
 from tame.kinds.kind import Known
 from tame.kinds.onnx import CHECK, Asked, OnnxForm, validation_ids
 from tame.kinds.tables.onnx_table import asked, extremes, graph
-from tame.kinds.texts.prediction import files_of
+from tame.kinds.texts.prediction import files_of, given_texts
 from tame.kinds.texts.source import read_texts
 from tame.parts.network import Network
 
@@ -38,6 +38,11 @@ def of_path(network: Network, path: Path) -> Asked:
     return asked(network, table_of_texts(texts), what=f"texts of {printable(path.name)}")
 
 
+def of_inputs(network: Network, x: object) -> Asked:
+    """Texts that are given from Python. Raises UsageError for anything else."""
+    return asked(network, table_of_texts(given_texts(x)), what="texts given")
+
+
 def _read(files: Sequence[Path]) -> list[str]:
     found = []
     for file in files:
@@ -48,4 +53,4 @@ def _read(files: Sequence[Path]) -> list[str]:
     return found
 
 
-ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, extremes=extremes)
+ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)
