@@ -19,15 +19,17 @@ pytest.importorskip("tokenizers", reason="the extra text is not installed")
 from made_rows import together  # noqa: E402
 from made_text_models import ENCODED, SAID, TABLE, TFIDF, WORDS, made_network, made_table  # noqa: E402
 from made_texts import made_encoder  # noqa: E402
-from tame.app.onnx_export import parity  # noqa: E402
+from tame.app.model_files import onnx_runner, parity  # noqa: E402
 from tame.data.sources import table_of_texts  # noqa: E402
 from tame.data.tables import MISSING  # noqa: E402
 from tame.kinds.onnx import METADATA  # noqa: E402
-from tame.kinds.tables.onnx_table import asked, extremes, graph  # noqa: E402
+from tame.kinds.tables.onnx_table import asked, extremes, write  # noqa: E402
 from tame.kinds.tables.onnx_texts import TOKENIZER, text_inputs  # noqa: E402
 from tame.kinds.tables.prediction import restored, seen_of  # noqa: E402
 from tame.parts.encoders import open_encoder  # noqa: E402
 from tame.parts.familiar import familiar  # noqa: E402
+from tame.parts.onnx_nodes import graph_of  # noqa: E402
+from tame.parts.torch_programs import program_file, program_runner  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,13 +40,13 @@ def encoder(tmp_path_factory):
 
 
 def compared(network, table=TABLE):
-    model = graph(network)
+    model = graph_of(network, write)
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
     rows = asked(network, table, what="rows")
     every = (rows, *extremes(network, rows))
-    assert max(parity(content, network, each).largest for each in every) < 5e-6
-    assert max(parity(content, network, each).distance for each in every) < 1e-4
+    assert max(parity(onnx_runner(content), network, each).largest for each in every) < 5e-6
+    assert max(parity(onnx_runner(content), network, each).distance for each in every) < 1e-4
     return model
 
 
@@ -104,7 +106,7 @@ def example(encoder, tmp_path_factory):
     """The functions of the example, for a file of a model that counts terms and reads tokens."""
     file = tmp_path_factory.mktemp("example") / "m.onnx"
     network = together(made_network(ENCODED, encoder=encoder), made_network(WORDS))
-    file.write_bytes(graph(network).SerializeToString())
+    file.write_bytes(graph_of(network, write).SerializeToString())
     text = (Path(__file__).parents[2] / "examples" / "predict_onnx_texts.py").read_text(encoding="utf-8")
     own, _ = text_inputs([restored(each) for each in network.members], ["stars"])
     found = {"input": own}
@@ -129,3 +131,12 @@ def test_any_text_has_the_terms_and_tokens_that_the_rules_give(example, encoder,
             np.testing.assert_array_equal(found, other)
         else:
             np.testing.assert_array_equal(found, wanted[each["name"]])
+
+
+@pytest.mark.slow
+def test_a_program_of_texts_says_the_same(encoder):
+    network = together(made_network(ENCODED, encoder=encoder), made_network(WORDS), made_network(TFIDF))
+    rows = asked(network, TABLE, what="rows")
+    run = program_runner(program_file(network, write, rows.feeds[0]))
+    for each in (rows, *extremes(network, rows)):
+        assert parity(run, network, each).largest < 1e-5

@@ -323,30 +323,34 @@ def export(
         Path | None,
         typer.Option(help="the file to write: the model, for programs without TAME", metavar="FILE"),
     ] = None,
+    pt2: Annotated[
+        Path | None, typer.Option(help="the same as a program that torch runs, of torch.export", metavar="FILE")
+    ] = None,
     check: Annotated[
         Path | None,
-        typer.Option(help="with --onnx: what to compare on (default: the study's validation part)", metavar="DATA"),
+        typer.Option(help="with both: what to compare on (default: the study's validation part)", metavar="DATA"),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Export the trials of a study, or its model, for another program."""
-    if sum(each is not None for each in (optuna, merged, onnx)) != 1:
+    if sum(each is not None for each in (optuna, merged, onnx, pt2)) != 1:
         raise UsageError(
-            "give one thing to write: --optuna FILE (the trials), --onnx FILE (the model) or --merged FOLDER "
-            "(a language model)"
+            "give one thing to write: --optuna FILE (the trials), --onnx FILE or --pt2 FILE (the model), or --merged "
+            "FOLDER (a language model)"
         )
-    require(onnx is not None or (check is None and not json), "--check and --json go with --onnx")
-    if onnx is not None:
-        from tame.app.onnx_export import export_onnx
+    file = onnx or pt2
+    require(file is not None or (check is None and not json), "--check and --json go with --onnx and --pt2")
+    if file is not None:
+        from tame.app.model_files import export_model
         from tame.report.delivered_section import of_export
 
-        written = export_onnx(study, onnx, check=check, store=store)
+        written = export_model(study, file, to="onnx" if onnx else "pt2", check=check, store=store)
         if json:
             print_json(written.to_json())
         else:
             say(of_export(written))
-            print(onnx)
+            print(file)
     if optuna is not None:
         from tame.app.exchange import export_optuna
 

@@ -1,4 +1,4 @@
-"""A delivered model as one ONNX file: what a kind of data gives for it, and what it is compared on."""
+"""A delivered model as one file for other programs: what a kind of data gives for it, and what it is compared on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,8 @@ from tame.kinds.kind import Known, referred
 from tame.kinds.known import KINDS
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
-
     from tame.parts.network import Network
+    from tame.parts.operators import Operators
 
 SCHEMA = "tame-onnx/1"  # of what the file says about itself, in its metadata under METADATA
 METADATA = "tame"
@@ -44,6 +43,18 @@ class Asked:
     distances: np.ndarray | None = None
 
 
+N = TypeVar("N", bound="Operators")
+
+
+class Write(Protocol):
+    """Writes a network down in operators. start: makes these, for inputs of such names.
+
+    Returns them, and the texts about the model that lie in its file.
+    """
+
+    def __call__(self, network: Network, start: Callable[[Sequence[str]], N]) -> tuple[N, Mapping[str, str]]: ...
+
+
 class OfStudy(Protocol):
     """The validation examples of a study. folder: of the study. Raises DataError where its data is gone or changed."""
 
@@ -52,13 +63,13 @@ class OfStudy(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxForm:
-    """graph: the file. Raises UsageError for a network that ONNX cannot hold, saying what and where.
+    """write: the model in operators, and texts about it by name. Raises UsageError for a part that has no form.
 
     of_study, of_path, of_inputs: examples to compare on, of a study, of a file or folder that the user gives, or given
     from Python; extremes: made ones, from some that were read: outside the training range, missing, unseen, one alone.
     """
 
-    graph: Callable[[Network], ModelProto]
+    write: Write
     of_study: OfStudy
     of_path: Callable[[Network, Path], Asked]
     of_inputs: Callable[[Network, object], Asked]
@@ -66,10 +77,9 @@ class OnnxForm:
 
 
 def onnx_form(kind: str) -> OnnxForm:
-    """How models of a kind of data become ONNX files. Raises UsageError where they do not."""
+    """How models of a kind of data become files for other programs. Raises UsageError where they do not."""
     own = KINDS.get(kind)
-    require(bool(own.onnx), f"models of {own.words.nouns} cannot be ONNX files")
-    require_onnx()
+    require(bool(own.onnx), f"models of {own.words.nouns} can be neither ONNX files nor programs of torch")
     found: OnnxForm = referred(own.onnx)
     return found
 

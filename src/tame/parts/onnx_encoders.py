@@ -1,4 +1,4 @@
-"""Encoders of texts as nodes of an ONNX graph, in float32 as they predict. Needs the extra `onnx`."""
+"""Encoders of texts in operators, in float32 as they predict."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ def encoder_nodes(nodes: Operators, encoder: TextEncoder, *, ids: str, mask: str
     Raises UsageError for an activation that has no form here.
     """
     module, shape = encoder.module, encoder.shape
-    length = nodes.op("Gather", nodes.op("Shape", ids), nodes.whole(1), axis=0)
-    positions = nodes.op("Slice", _weight(nodes, module.position.weight), nodes.whole(0), length, nodes.whole(0))
+    first = nodes.op("Gather", ids, nodes.constant(np.array(0)), axis=0)
+    ones = nodes.op("Add", nodes.op("Mul", first, nodes.whole(0)), nodes.whole(1))
+    places = nodes.op("Sub", nodes.op("CumSum", ones, nodes.constant(np.array(0))), nodes.whole(1))
+    positions = nodes.op("Gather", _weight(nodes, module.position.weight), places, axis=0)
     h = nodes.op("Gather", _weight(nodes, module.word.weight), ids, axis=0)
     h = nodes.op("Add", h, _weight(nodes, module.token_type.weight[0]))
     h = _normed(nodes, module.norm, nodes.op("Add", h, positions))

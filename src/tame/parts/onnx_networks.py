@@ -1,4 +1,4 @@
-"""Networks of TAME as nodes of an ONNX graph, in float32 as they predict. Needs the extra `onnx`."""
+"""Networks of TAME in operators, in float32 as they predict."""
 
 from __future__ import annotations
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from tame import __version__
 from tame.core.errors import UsageError, require
+from tame.parts.network import Network
 from tame.parts.operators import ML, Attribute
 from tame.parts.traced_modules import converted, program_of
 
@@ -111,6 +112,8 @@ class Nodes:
                 own.ClearField(side)
                 getattr(own, side).extend(names[name] for name in getattr(node, side))
             own.name = own.output[0]
+            own.ClearField("metadata_props")  # of the exporter, with lines of code and folders of this machine
+            own.ClearField("doc_string")
             for attribute in own.attribute:
                 for part in [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs:
                     self._rename_part(part, dict(names))
@@ -149,7 +152,7 @@ class Nodes:
         self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
-    def model(self, metadata: Mapping[str, str], *, about: str) -> onnx.ModelProto:
+    def model(self, metadata: Mapping[str, str], *, about: str) -> ModelProto:
         """The whole, with texts by name. about: what it does, in a sentence. Raises UsageError for one too large."""
         graph = helper.make_graph(
             self._nodes, "tame", self._inputs, self._outputs, doc_string=about,
@@ -181,6 +184,12 @@ def _require_unicode(value: Attribute) -> None:
                 text.encode()
             except UnicodeEncodeError:
                 raise UsageError(f"{text!r} cannot be in an ONNX file: it is not Unicode text") from None
+
+
+def graph_of(network: Network, write: Callable[[Network, type[Nodes]], tuple[Nodes, Mapping[str, str]]]) -> ModelProto:
+    """A network as an ONNX graph. write: how its kind of data writes it down. Raises UsageError."""
+    nodes, metadata = write(network, Nodes)
+    return nodes.model(metadata, about=f"A model of the kind {network.kind!r}, tuned by TAME")
 
 
 def _graph_of(program: ExportedProgram) -> onnx.GraphProto:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +17,16 @@ onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 
-from tame.app.onnx_export import parity  # noqa: E402
+from tame.app.model_files import onnx_runner, parity  # noqa: E402
 from tame.core.errors import UsageError  # noqa: E402
 from tame.core.recipe import Recipe  # noqa: E402
-from tame.kinds.arrays.onnx_arrays import asked, extremes, graph, of_inputs  # noqa: E402
+from tame.kinds.arrays.onnx_arrays import asked, extremes, of_inputs, write  # noqa: E402
 from tame.kinds.arrays.prediction import INPUTS, looked_at  # noqa: E402
 from tame.kinds.onnx import METADATA  # noqa: E402
 from tame.parts.familiar import familiar  # noqa: E402
 from tame.parts.network import Network  # noqa: E402
+from tame.parts.onnx_nodes import graph_of  # noqa: E402
+from tame.parts.torch_programs import program_file, program_runner  # noqa: E402
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
@@ -98,10 +103,10 @@ def own_network(module, x, labels=("no", "yes"), **changes):
 
 
 def compared(network, x):
-    model = graph(network)
+    model = graph_of(network, write)
     onnx.checker.check_model(model, full_check=True)
     content, read = model.SerializeToString(), asked(network, x, what="examples")
-    found = [parity(content, network, each) for each in (read, *extremes(network, read))]
+    found = [parity(onnx_runner(content), network, each) for each in (read, *extremes(network, read))]
     assert max(each.largest for each in found) < 1e-5
     assert max(each.distance for each in found) < 1e-4
     return model
@@ -148,5 +153,26 @@ def test_inputs_from_python_are_compared_as_predict_takes_them():
 )
 def test_what_onnx_lacks_is_named_with_its_place(module, said, capfd):
     with pytest.raises(UsageError, match=said):
-        graph(own_network(module, NUMBERS))
+        graph_of(own_network(module, NUMBERS), write)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["bytes", "words", "attention"])
+def test_a_program_of_a_module_says_the_same(name):
+    make, x = MODULES[name]
+    torch.manual_seed(0)
+    network = own_network(make(), x, temperature=1.4)
+    read = asked(network, x, what="examples")
+    run = program_runner(program_file(network, write, read.feeds[0]))
+    for each in (read, *extremes(network, read)):
+        assert parity(run, network, each).largest < 1e-5
+
+
+def test_no_file_tells_where_it_was_made():
+    network = own_network(Attending(), STEPS)
+    read = asked(network, STEPS, what="examples")
+    program = zipfile.ZipFile(BytesIO(program_file(network, write, read.feeds[0])))
+    for content in [graph_of(network, write).SerializeToString(), *map(program.read, program.namelist())]:
+        assert str(Path(__file__).parent).encode() not in content
+        assert b"site-packages" not in content
+        assert read.feeds[0]["x"][0].tobytes() not in content

@@ -1,13 +1,13 @@
-"""A module of the user's own as one ONNX graph, with what is done to its inputs. Needs the extra `onnx`."""
+"""A module of the user's own for other programs, with what is done to its inputs."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from onnx import ModelProto
 from torch import Tensor, nn
 
 from tame.core.config import StudyConfig
@@ -16,11 +16,10 @@ from tame.data.own_inputs import read_own_inputs
 from tame.kinds.arrays.prediction import INPUTS, as_input, looked_at
 from tame.kinds.arrays.source import inputs_of
 from tame.kinds.kind import Known
-from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, OnnxForm, validation_ids
+from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, N, OnnxForm, validation_ids
 from tame.kinds.prediction import distances
 from tame.parts.network import Network
 from tame.parts.onnx_networks import add_outputs, canonical_nodes, distance_nodes, together_nodes
-from tame.parts.onnx_nodes import Nodes
 from tame.parts.operators import BYTES, DOUBLE, FLOAT, INT64
 from tame.parts.traced_modules import TRACED
 
@@ -50,13 +49,13 @@ class _Whole(nn.Module):
         return (outputs, self._given[0].float()) if self._is_watched else (outputs,)
 
 
-def graph(network: Network) -> ModelProto:
+def write(network: Network, start: Callable[[Sequence[str]], N]) -> tuple[N, Mapping[str, str]]:
     """From inputs as they are given to probabilities.
 
     Raises UsageError for what cannot be traced and an operator that ONNX does not have.
     """
     shape, kind = tuple(network.prepared["shape"]), type_of(network)
-    nodes = Nodes([GIVEN])
+    nodes = start([GIVEN])
     x = nodes.input(GIVEN, TYPES[kind], ["n", *shape])
     if kind == "uint8":
         x = nodes.op("Div", nodes.cast(x, FLOAT), nodes.constant(np.array(255, np.float32)))
@@ -72,7 +71,7 @@ def graph(network: Network) -> ModelProto:
         "inputs": [{"name": GIVEN, "kind": "array", "type": kind, "shape": ["n", *shape]}], "outputs": outputs,
         "outside": [],
     }  # fmt: skip
-    return nodes.model({METADATA: json.dumps(about, ensure_ascii=False)}, about="A module, tuned by TAME")
+    return nodes, {METADATA: json.dumps(about, ensure_ascii=False)}
 
 
 def type_of(network: Network) -> str:
@@ -145,4 +144,4 @@ def _some(rows: np.ndarray) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, MOST).astype(np.int64)]
 
 
-ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)
+ONNX = OnnxForm(write=write, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)

@@ -1,9 +1,9 @@
-"""A delivered model of pictures as one ONNX graph: pixels in, classes or numbers out. Needs the extra `onnx`."""
+"""A delivered model of pictures for other programs: pixels in, classes or numbers out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import PIL
 import torch
-from onnx import ModelProto
 from torch import Tensor, nn
 
 from tame.core.config import StudyConfig
@@ -20,7 +19,7 @@ from tame.data.given_pictures import pictures_alone, pixels_of_given
 from tame.data.image_decoding import decode
 from tame.data.image_depth import UnreadablePicture
 from tame.kinds.kind import Known
-from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, OnnxForm, validation_ids
+from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, N, OnnxForm, validation_ids
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.listing import listing_of
 from tame.kinds.pictures.prediction import bits_of, find_pictures, looked_at
@@ -29,7 +28,6 @@ from tame.kinds.prediction import distances
 from tame.parts.losses import LOSSES
 from tame.parts.network import Network
 from tame.parts.onnx_networks import add_outputs, canonical_nodes, distance_nodes, together_nodes
-from tame.parts.onnx_nodes import Nodes
 from tame.parts.operators import BYTES, DOUBLE, FLOAT, Operators
 from tame.parts.traced_modules import TRACED
 
@@ -60,13 +58,13 @@ class _Whole(nn.Module):
         return self.head(features), features
 
 
-def graph(network: Network) -> ModelProto:
+def write(network: Network, start: Callable[[Sequence[str]], N]) -> tuple[N, Mapping[str, str]]:
     """From pixels to probabilities: cropped, resized, normalised, judged in every view of the recipe.
 
     Raises UsageError for a network with an operator that ONNX does not have.
     """
     recipe, own = network.recipe.input, network.backbone
-    nodes = Nodes([PICTURE])
+    nodes = start([PICTURE])
     given = nodes.input(PICTURE, BYTES, ["n", "height", "width", 3])
     filter_name = "bicubic" if own is None else str(own.config.get("interpolation", "bicubic"))
     square = square_nodes(nodes, given, size=recipe.size, crop=recipe.crop, bilinear=filter_name == "bilinear")
@@ -95,7 +93,7 @@ def graph(network: Network) -> ModelProto:
         "inputs": [{"name": PICTURE, "kind": "picture", "type": "uint8", "shape": ["n", "height", "width", 3]}],
         "outputs": outputs, "shortest": network.shortest, "outside": list(_outside(network)),
     }  # fmt: skip
-    return nodes.model({METADATA: json.dumps(about, ensure_ascii=False)}, about="A model of pictures, tuned by TAME")
+    return nodes, {METADATA: json.dumps(about, ensure_ascii=False)}
 
 
 def _colours(network: Network, name: str) -> np.ndarray:
@@ -119,11 +117,16 @@ def square_nodes(nodes: Operators, pixels: str, *, size: int, crop: float, bilin
     level of 0 to 255.
     """
     x = nodes.cast(nodes.op("Transpose", pixels, perm=[0, 3, 1, 2]), DOUBLE)
-    shape = nodes.cast(nodes.op("Shape", x), DOUBLE)
-    height, width = (nodes.op("Gather", shape, nodes.constant(np.array(axis)), axis=0) for axis in (2, 3))
+    first = nodes.op(
+        "Gather", nodes.op("Gather", x, nodes.constant(np.array(0)), axis=0), nodes.constant(np.array(0)), axis=0
+    )
+    rows, columns = (
+        _places(nodes, nodes.op("Gather", first, nodes.constant(np.array(0)), axis=axis)) for axis in (1, 0)
+    )
+    height, width = (nodes.op("ReduceSum", _ones(nodes, each), nodes.whole(0), keepdims=0) for each in (rows, columns))
     side = nodes.op("Mul", nodes.op("Min", height, width), _number(nodes, crop))
-    down = _weights(nodes, height, side, size, bilinear)
-    across = nodes.op("Transpose", _weights(nodes, width, side, size, bilinear), perm=[1, 0])
+    down = _weights(nodes, rows, height, side, size=size, bilinear=bilinear)
+    across = nodes.op("Transpose", _weights(nodes, columns, width, side, size=size, bilinear=bilinear), perm=[1, 0])
 
     def vertical(own: Operators, values: str) -> str:
         return _levels(own, own.op("MatMul", down, values))
@@ -142,7 +145,18 @@ def square_nodes(nodes: Operators, pixels: str, *, size: int, crop: float, bilin
     )  # fmt: skip
 
 
-def _weights(nodes: Operators, length: str, side: str, size: int, bilinear: bool) -> str:
+def _places(nodes: Operators, values: str) -> str:
+    """(L,) float64 the numbers from 0 on, as many as there are values."""
+    counted = nodes.op("CumSum", _ones(nodes, values), nodes.constant(np.array(0)))
+    return nodes.op("Sub", counted, _number(nodes, 1.0))
+
+
+def _ones(nodes: Operators, values: str) -> str:
+    """(L,) float64 ones, as many as there are values, which are finite."""
+    return nodes.op("Add", nodes.op("Mul", values, _number(nodes, 0.0)), _number(nodes, 1.0))
+
+
+def _weights(nodes: Operators, every: str, length: str, side: str, *, size: int, bilinear: bool) -> str:
     """(size, length) whole numbers of 2^-22: how much each pixel of a row counts for each of the square's."""
     one, half = _number(nodes, 1.0), _number(nodes, 0.5)
     # Pillow takes the edges of the box in single precision.
@@ -156,7 +170,6 @@ def _weights(nodes: Operators, length: str, side: str, size: int, bilinear: bool
     centre = nodes.op("Add", nodes.cast(low, DOUBLE), nodes.op("Mul", steps, scale))
     first = nodes.op("Floor", nodes.op("Add", nodes.op("Sub", centre, reach), half))
     last = nodes.op("Floor", nodes.op("Add", nodes.op("Add", centre, reach), half))
-    every = nodes.op("Range", _number(nodes, 0.0), length, one)
     inside = nodes.op("And", nodes.op("GreaterOrEqual", every, first), nodes.op("Less", every, last))
     away = nodes.op("Add", nodes.op("Sub", every, centre), half)
     away = nodes.op("Abs", nodes.op("Mul", away, nodes.op("Div", one, wide)))
@@ -256,4 +269,4 @@ def asked(network: Network, pixels: Sequence[np.ndarray], *, what: str) -> Asked
     return Asked(what, [{PICTURE: each[None]} for each in pixels], outputs.double().numpy(), distances(network, seen))
 
 
-ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)
+ONNX = OnnxForm(write=write, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)

@@ -1,4 +1,4 @@
-"""The encoding of rows as nodes of an ONNX graph, in float64 as in `data/encode.py`. Needs the extra `onnx`."""
+"""The encoding of rows in operators, in float64 as in `data/encode.py`."""
 
 from __future__ import annotations
 

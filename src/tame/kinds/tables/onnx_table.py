@@ -1,15 +1,14 @@
-"""A delivered model of tables as one ONNX graph: columns in, classes or numbers out. Needs the extra `onnx`."""
+"""A delivered model of tables for other programs: columns in, classes or numbers out."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from onnx import ModelProto
 from torch import nn
 
 from tame.core.config import ARRAYS, StudyConfig
@@ -22,7 +21,7 @@ from tame.data.table_reading import read_raw
 from tame.data.tables import MISSING, UNSEEN, Column, RawTable, Table
 from tame.kinds.arrays.source import read_kept
 from tame.kinds.kind import Known
-from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, OnnxForm, validation_ids
+from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, N, OnnxForm, validation_ids
 from tame.kinds.tables.onnx_rows import RowNodes, given_nodes, row_nodes, words_of
 from tame.kinds.tables.onnx_texts import TOKENIZER, TextNodes, rules, text_inputs
 from tame.kinds.tables.prediction import CPU, columns_from, distances_of, features_by, judge_rows, restored
@@ -32,7 +31,6 @@ from tame.kinds.tables.source import read_rows
 from tame.parts.mlp import WORDS, Mlp
 from tame.parts.network import Network
 from tame.parts.onnx_networks import add_outputs, canonical_nodes, distance_nodes, mlp_nodes, together_nodes
-from tame.parts.onnx_nodes import Nodes
 from tame.parts.operators import Operators
 
 MOST_ROWS, MOST_TEXTS = 20_000, 1000  # that are compared, evenly spaced ones of more; of rows with texts
@@ -51,7 +49,7 @@ OUTSIDE = (
 )
 
 
-def graph(network: Network) -> ModelProto:
+def write(network: Network, start: Callable[[Sequence[str]], N]) -> tuple[N, Mapping[str, str]]:
     """All members with their encodings, from columns to probabilities.
 
     Raises UsageError for a part that has no form in ONNX.
@@ -60,7 +58,7 @@ def graph(network: Network) -> ModelProto:
     columns = _seen(network, encoders)
     plain = [column for column in columns if column.kind != "text"]
     texts = text_inputs(encoders, [column.name for column in plain])
-    nodes = Nodes([column.name for column in plain] + [name for own in texts for name in own.names.values()])
+    nodes = start([column.name for column in plain] + [name for own in texts for name in own.names.values()])
     given, from_texts = given_nodes(nodes, plain), TextNodes(nodes, texts, network.texts)
     judged, seen = [], []
     for member, encoder in zip(network.members, encoders, strict=True):
@@ -94,9 +92,7 @@ def graph(network: Network) -> ModelProto:
     metadata = {METADATA: json.dumps(about, ensure_ascii=bool(texts))}  # a term may be no Unicode text
     if network.texts is not None and any(own.lengths for own in texts):
         metadata[TOKENIZER] = network.texts.tokenizer.decode()
-    return nodes.model(
-        metadata, about="A model of tables, tuned by TAME" if plain else "A model of texts, tuned by TAME"
-    )
+    return nodes, metadata
 
 
 def _linear(nodes: Operators, module: nn.Module, encoder: RowEncoder, texts: TextNodes, rows: RowNodes) -> str:
@@ -288,4 +284,4 @@ def _different(table: Table, column: str, rows: slice) -> tuple[list[str], np.nd
     return [table.texts[column][code] for code in known.tolist()], found
 
 
-ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)
+ONNX = OnnxForm(write=write, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)

@@ -1,8 +1,8 @@
-"""Columns of text as inputs and nodes of an ONNX graph: their terms and tokens are made before, by rules it tells.
+"""Columns of text as inputs of a file, and in operators: their terms and tokens are made before, by rules it tells.
 
 ONNX has no operators for the rules by which words are found (Unicode's lower case, runs of characters inside words),
 nor for those of a tokenizer. So the graph is given numbers of terms with their counts, or of tokens, and all that
-follows is in it. Needs the extra `onnx`.
+follows is in it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A delivered model of texts as one ONNX graph: that of a table with one column. Needs the extra `onnx`."""
+"""A delivered model of texts for other programs: that of a table with one column."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tame.data.sources import table_of_texts, take_rows
 from tame.data.texts import UnreadableText, read_text
 from tame.kinds.kind import Known
 from tame.kinds.onnx import CHECK, Asked, OnnxForm, validation_ids
-from tame.kinds.tables.onnx_table import asked, extremes, graph
+from tame.kinds.tables.onnx_table import asked, extremes, write
 from tame.kinds.texts.prediction import files_of, given_texts
 from tame.kinds.texts.source import read_texts
 from tame.parts.network import Network
@@ -53,4 +53,4 @@ def _read(files: Sequence[Path]) -> list[str]:
     return found
 
 
-ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)
+ONNX = OnnxForm(write=write, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 
@@ -19,10 +20,11 @@ pytest.importorskip("onnx", reason="the extra onnx is not installed")
 import tame  # noqa: E402
 from command_line import tame_here  # noqa: E402
 from made_rows import made_network, made_table  # noqa: E402
-from tame.app.onnx_export import export_onnx  # noqa: E402
+from tame.app.model_files import export_model  # noqa: E402
 from tame.core.errors import DataError, StorageError, UsageError  # noqa: E402
 from tame.kinds.onnx import METADATA, onnx_form  # noqa: E402
 from tame.parts.network import write_network  # noqa: E402
+from tame.parts.onnx_nodes import graph_of  # noqa: E402
 from tame.report.delivered_section import of_export  # noqa: E402
 
 
@@ -124,7 +126,7 @@ def test_the_report_tells_the_files_of_the_delivered_model_and_no_others(studies
         (["stopped/stopped"], 2, "stopped/stopped is not finished; continue it with: "),
         (["own/own"], 2, "from Python: tame.load('own/own', model=build).export(onnx='model.onnx')"),
         (["nothing"], 2, "the study or model folder nothing does not exist"),
-        (["table/table", "--optuna", "x.db"], 2, "give one thing to write: --optuna FILE (the trials), --onnx FILE"),
+        (["table/table", "--optuna", "x.db"], 2, "give one thing to write: --optuna FILE (the trials), --onnx FILE or"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_exported_is_told_and_no_file_is_written(studies, words, code, said):
@@ -145,7 +147,7 @@ def test_a_file_that_exists_stays_as_it_is(studies, taken):
 
 def test_the_options_of_the_comparison_go_with_onnx_alone(studies):
     done = tame_here("export", "table/table", "--optuna", "x.db", "--check", "rows.csv", cache="cache")
-    assert (done.returncode, "--check and --json go with --onnx" in done.stderr) == (2, True)
+    assert (done.returncode, "--check and --json go with --onnx and --pt2" in done.stderr) == (2, True)
 
 
 def written(network, folder):
@@ -175,7 +177,7 @@ def rows_of(table, path, num=50):
 def test_a_file_of_every_kind_of_column_is_compared_as_predict_reads_it(tmp_path):
     table = made_table()
     model = written(made_network(table=table), tmp_path)
-    found = export_onnx(model, tmp_path / "m.onnx", check=rows_of(table, tmp_path / "rows.csv"))
+    found = export_model(model, tmp_path / "m.onnx", check=rows_of(table, tmp_path / "rows.csv"))
     assert found.parity[0].n == 50
     assert max(each.largest for each in found.parity) < 2e-6
     said = "written as m.onnx (118 kB), which gives the same labels as tame predict on 50 rows of rows.csv, 157 "
@@ -200,11 +202,11 @@ def test_a_category_that_is_no_unicode_is_refused_by_name(tmp_path):
     columns = [replace(each, categories=("left", "\udcff")) if each.name == "pair" else each for each in table.columns]
     table = replace(table, columns=tuple(columns))
     with pytest.raises(UsageError, match=r"'\\udcff' cannot be in an ONNX file: it is not Unicode text"):
-        onnx_form("table").graph(made_network(table=table))
+        graph_of(made_network(table=table), onnx_form("table").write)
 
 
 def test_kinds_of_data_without_such_a_file_are_told():
-    with pytest.raises(UsageError, match="models of passages cannot be ONNX files"):
+    with pytest.raises(UsageError, match="models of passages can be neither ONNX files nor"):
         onnx_form("language-model")
 
 
@@ -215,9 +217,9 @@ def test_an_empty_table_and_a_disk_that_fails_are_told(tmp_path):
     empty = tmp_path / "empty.csv"
     empty.write_text(rows.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
     with pytest.raises(DataError):
-        export_onnx(model, tmp_path / "m.onnx", check=empty)
+        export_model(model, tmp_path / "m.onnx", check=empty)
     with pytest.raises(StorageError, match="cannot be written: File name too long"):
-        export_onnx(model, tmp_path / f"{'x' * 250}.onnx", check=rows)
+        export_model(model, tmp_path / f"{'x' * 250}.onnx", check=rows)
     assert not list(tmp_path.glob("*.onnx*"))
 
 
@@ -234,3 +236,20 @@ def test_a_module_of_ones_own_is_written_from_python_with_its_validation_example
         assert (label, probabilities.max()) == (each["label"], pytest.approx(each["probability"], abs=1e-5))
     again = study.export(onnx="again.onnx", check=x)
     assert (again.parity[0].n, again.parity[0].what) == (len(x), "examples given")
+
+
+@pytest.mark.slow
+def test_a_program_of_torch_is_written_behind_the_same_comparison(studies):
+    done = tame_here("export", "table/table", "--pt2", "m.pt2", "--check", "table/rows.csv", "--json", cache="cache")
+    assert done.returncode == 0, done.stderr
+    note = json.loads(done.stdout)
+    assert (note["file"], note["runtime"]) == ("m.pt2", f"torch {torch.__version__}")
+    assert [each["labels_differ"] for each in note["parity"]] == [0, 0, 0]
+    program = torch.export.load("m.pt2")
+    rows = {"age": torch.tensor([86.0]).double(), "ward": torch.tensor([0]), "since": torch.tensor([16_400.0]).double()}
+    value = program.module()({**rows, "visits": torch.tensor([3.0]).double()})["value"]
+    assert value.shape == (1,)
+    with zipfile.ZipFile("m.pt2") as archive:
+        assert [
+            name for name in archive.namelist() if b"\x80\x02" in archive.read(name)
+        ] == []  # a pickle's first bytes

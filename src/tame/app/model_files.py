@@ -1,14 +1,14 @@
-"""`tame export --onnx`: a delivered model as one file that runs without TAME, written only if it says the same."""
+"""`tame export --onnx` and `--pt2`: a delivered model as one file that runs without TAME, if it says the same."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from tame.core.files import write_bytes, write_text
 from tame.core.sums import WEIGHTS, sha256_of
 from tame.evaluate.score import softmax
 from tame.kinds.kind import Known
-from tame.kinds.onnx import CHECK, Asked, onnx_form
+from tame.kinds.onnx import CHECK, Asked, OnnxForm, onnx_form, require_onnx
 from tame.study.delivered import MODEL
 from tame.study.delivery import TIE, TOLERANCE
 from tame.study.record import is_study
@@ -33,24 +33,29 @@ if TYPE_CHECKING:
     from tame.parts.network import Build, Network
 
 NOTE = ".json"  # behind the file's name
+Format = Literal["onnx", "pt2"]
+Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # from inputs to outputs, in their order
 
 
-def export_onnx(
-    study: Path, file: Path, *, check: object = None, build: Build | None = None, store: str | None = None
-) -> Exported:
-    """Writes the delivered model as an ONNX file, and what it was compared on as JSON beside it and for the report.
+def export_model(
+    study: Path, file: Path, *, to: Format = "onnx", check: object = None, build: Build | None = None,
+    store: str | None = None,
+) -> Exported:  # fmt: skip
+    """Writes the delivered model as a file, and what it was compared on as JSON beside it and for the report.
 
-    check: a file or folder to compare on, or examples as `predict` takes them from Python, in place of the study's
-    validation examples; build: the function that made a module of the user's own. Raises UsageError for a study without
-    a model, one that ONNX cannot hold, and a file that exists; RefusedError, with no file written, where the file would
-    not say the same; StorageError where it cannot be written.
+    to: an ONNX file, or a program of torch.export; check: a file or folder to compare on, or examples as `predict`
+    takes them from Python, in place of the study's validation examples; build: the function that made a module of the
+    user's own. Raises UsageError for a study without a model, one that such a file cannot hold, and a file that exists;
+    RefusedError, with no file written, where the file would not say the same; StorageError where it cannot be written.
     """
     note = file.with_name(file.name + NOTE)
     for each in (file, note):
         require(not os.path.lexists(each), f"{each} exists; give another file name")
     require(file.parent.is_dir(), f"there is no folder {file.parent}")
-    network = open_model(study, build or _only_yours(study, file), store=store)
+    network = open_model(study, build or _only_yours(study, file, to), store=store)
     form = onnx_form(network.kind)
+    if to == "onnx":
+        require_onnx()
     if isinstance(check, Path):
         first = form.of_path(network, check)
     elif check is not None:
@@ -59,12 +64,12 @@ def export_onnx(
         require(is_study(study), f"{study} holds no study with data to compare on; {CHECK}")
         config, state = read_state(study, store=store_of(study, store))
         first = form.of_study(network, config, Known(state.data, None, None), study)
-    content = form.graph(network).SerializeToString()
+    content, run, runtime = _written(network, form, first, to)
     folder = study / MODEL if (study / MODEL / WEIGHTS).exists() else study
-    found = tuple(parity(content, network, each) for each in (first, *form.extremes(network, first)))
+    found = tuple(parity(run, network, each) for each in (first, *form.extremes(network, first)))
     written = Exported(
         file=file.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content),
-        model=sha256_of(folder, WEIGHTS), task=network.task, runtime=_runtime(), parity=found,
+        model=sha256_of(folder, WEIGHTS), task=network.task, runtime=runtime, parity=found,
     )  # fmt: skip
     try:
         write_text(file.parent, note.name, json.dumps(written.to_json(), indent=1) + "\n")
@@ -78,20 +83,25 @@ def export_onnx(
     return written
 
 
-def _only_yours(study: Path, file: Path) -> Build:
-    """A function in place of the user's, where none is given, that says how such a module is written from Python."""
+def _written(network: Network, form: OnnxForm, examples: Asked, to: Format) -> tuple[bytes, Run, str]:
+    """The content of a file, what it says when it is read again, and by what."""
+    if to == "onnx":
+        import onnxruntime  # an extra
 
-    def refuse(**_: Value) -> nn.Module:
-        raise UsageError(
-            f"{study} holds a module of your own, which only your function can build; from Python: "
-            f"tame.load({str(study)!r}, model=build).export(onnx={str(file)!r})"
-        )
+        from tame.parts.onnx_nodes import graph_of
 
-    return refuse
+        content = graph_of(network, form.write).SerializeToString()
+        return content, onnx_runner(content), f"onnxruntime {onnxruntime.__version__}"
+    import torch
+
+    from tame.parts.torch_programs import program_file, program_runner
+
+    content = program_file(network, form.write, examples.feeds[0])
+    return content, program_runner(content), f"torch {torch.__version__}"
 
 
-def parity(content: bytes, network: Network, examples: Asked) -> Parity:
-    """How far a file is from what TAME says of examples. Raises RefusedError where it would not say the same."""
+def onnx_runner(content: bytes) -> Run:
+    """What an ONNX file says, by ONNX Runtime on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -99,8 +109,26 @@ def parity(content: bytes, network: Network, examples: Asked) -> Parity:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_outputs()]
-    calls = [session.run(None, dict(feeds)) for feeds in examples.feeds]
-    told = {name: np.concatenate([call[place] for call in calls]) for place, name in enumerate(names)}
+    return lambda feeds: dict(zip(names, session.run(None, dict(feeds)), strict=True))
+
+
+def _only_yours(study: Path, file: Path, to: Format) -> Build:
+    """A function in place of the user's, where none is given, that says how such a module is written from Python."""
+
+    def refuse(**_: Value) -> nn.Module:
+        raise UsageError(
+            f"{study} holds a module of your own, which only your function can build; from Python: "
+            f"tame.load({str(study)!r}, model=build).export({to}={str(file)!r})"
+        )
+
+    return refuse
+
+
+def parity(run: Run, network: Network, examples: Asked) -> Parity:
+    """How far a file is from what TAME says of examples. Raises RefusedError where it would not say the same."""
+    calls = [run(feeds) for feeds in examples.feeds]
+    told = {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
+    names = list(told)
     some = f"{len(examples.outputs):,} {examples.what}"
     refuse = f"no file was written: it would not say the same as tame predict of {some}"
     for name, values in told.items():
@@ -146,9 +174,3 @@ def _distance(told: Mapping[str, np.ndarray], examples: Asked) -> float:
         return 0.0
     *_, found = told.values()
     return float((np.abs(found - examples.distances) / np.maximum(examples.distances, 1)).max())
-
-
-def _runtime() -> str:
-    import onnxruntime
-
-    return f"onnxruntime {onnxruntime.__version__}"
