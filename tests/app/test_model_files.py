@@ -145,9 +145,15 @@ def test_a_file_that_exists_stays_as_it_is(studies, taken):
     assert Path(taken).read_text(encoding="utf-8") == "mine"
 
 
+def test_a_folder_that_exists_is_no_file_and_one_that_does_not_is_not_made(studies):
+    for words, said in ((["--onnx", "table"], "table exists"), (["--pt2", "no/m.pt2"], "there is no folder no")):
+        done = tame_here("export", "table/table", *words, "--check", "table/rows.csv", cache="cache")
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
 def test_the_options_of_the_comparison_go_with_onnx_alone(studies):
     done = tame_here("export", "table/table", "--optuna", "x.db", "--check", "rows.csv", cache="cache")
-    assert (done.returncode, "--check and --json go with --onnx and --pt2" in done.stderr) == (2, True)
+    assert (done.returncode, "--check, --json and --int8 go with --onnx and --pt2" in done.stderr) == (2, True)
 
 
 def written(network, folder):
@@ -253,3 +259,37 @@ def test_a_program_of_torch_is_written_behind_the_same_comparison(studies):
         assert [
             name for name in archive.namelist() if b"\x80\x02" in archive.read(name)
         ] == []  # a pickle's first bytes
+
+
+@pytest.mark.slow
+def test_a_study_is_compared_on_its_own_validation_rows_and_its_card_tells_the_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    numbers, colours = rng.normal(size=(400, 2)), rng.integers(0, 3, 400)
+    sums = numbers.sum(axis=1) + colours
+    lines = [
+        f"{a:.4f},{b:.4f},c{c},{'high' if s > 1 else 'low'}"
+        for (a, b), c, s in zip(numbers, colours, sums, strict=True)
+    ]
+    Path("t.csv").write_text("\n".join(["a,b,colour,label", *lines]) + "\n", encoding="utf-8")
+    study = tame.fit("t.csv", target="label", trials=2, epochs=4, out="s", quiet=True)
+    first = study.export(onnx="m.onnx")
+    assert (first.parity[0].what, first.parity[0].labels_differ, first.int8) == ("validation rows", 0, None)
+    done = tame_here("export", "s", "--onnx", "m8.onnx", "--int8", cache="cache")
+    assert (done.returncode, done.stdout) == (0, "m8.onnx\n"), done.stderr
+    assert "of 320 validation rows have another label" in " ".join(done.stderr.split())
+    less = json.loads(Path("m8.onnx.json").read_text(encoding="utf-8"))["int8"]
+    assert less["after"] == pytest.approx(less["before"] + less["value"])
+    card = Path("s/model/README.md").read_text(encoding="utf-8")
+    assert "Written as m.onnx" in card
+    assert "with weights in 8 bits" in card
+    done = tame_here("verify", "s", cache="cache")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tame_here("resume", "s", "--quiet", cache="cache").returncode == 0
+    assert Path("s/model/README.md").read_text(encoding="utf-8") == card
+    refused = tame_here("export", "s", "--onnx", "other.onnx", "--int8", "--check", "t.csv", cache="cache")
+    assert refused.returncode == 2
+    assert "leave out --check" in " ".join(refused.stderr.split())
+    refused = tame_here("export", "s", "--pt2", "other.pt2", "--int8", cache="cache")
+    assert (refused.returncode, "--int8 goes with --onnx" in refused.stderr) == (2, True)
+    assert not list(tmp_path.glob("other*"))

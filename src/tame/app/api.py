@@ -147,11 +147,17 @@ class FittedStudy:
             return prediction_of(network.kind).module(network)
 
     def export(
-        self, *, onnx: str | Path | None = None, pt2: str | Path | None = None, check: object = None
+        self,
+        *,
+        onnx: str | Path | None = None,
+        pt2: str | Path | None = None,
+        int8: bool = False,
+        check: object = None,
     ) -> Exported:
         """The model as one file that says the same as `predict`, and what it was compared on.
 
-        onnx, pt2: the file, for ONNX Runtime, or as a program of torch.export; one of them. check: what to compare on,
+        onnx, pt2: the file, for ONNX Runtime, or as a program of torch.export; one of them. int8: with weights in 8
+        bits, of an ONNX file. check: what to compare on,
         as `predict` takes it (a path, an array, a frame), in place of the validation examples. Raises UsageError for a
         part that ONNX does not have, and says where it is; RefusedError, with no file written, where the file would say
         something else.
@@ -164,7 +170,7 @@ class FittedStudy:
         given = Path(check) if isinstance(check, str) else check
         with unchanged_random_state():
             to: Format = "onnx" if pt2 is None else "pt2"
-            return export_model(self.folder, Path(file), to=to, check=given, build=self.build)
+            return export_model(self.folder, Path(file), to=to, int8=int8, check=given, build=self.build)
 
     def trials(self, frame: str = "pandas") -> Any:
         """A row for each trial: origin, state, epochs, values on the validation examples, and the fields of its recipe.

@@ -326,6 +326,9 @@ def export(
     pt2: Annotated[
         Path | None, typer.Option(help="the same as a program that torch runs, of torch.export", metavar="FILE")
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="with --onnx: weights in 8 bits, if the accuracy bears it")
+    ] = False,
     check: Annotated[
         Path | None,
         typer.Option(help="with both: what to compare on (default: the study's validation part)", metavar="DATA"),
@@ -340,12 +343,12 @@ def export(
             "FOLDER (a language model)"
         )
     file = onnx or pt2
-    require(file is not None or (check is None and not json), "--check and --json go with --onnx and --pt2")
+    require(file is not None or not (check or json or int8), "--check, --json and --int8 go with --onnx and --pt2")
     if file is not None:
         from tame.app.model_files import export_model
         from tame.report.delivered_section import of_export
 
-        written = export_model(study, file, to="onnx" if onnx else "pt2", check=check, store=store)
+        written = export_model(study, file, to="onnx" if onnx else "pt2", int8=int8, check=check, store=store)
         if json:
             print_json(written.to_json())
         else:

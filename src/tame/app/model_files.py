@@ -7,24 +7,29 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from tame.app.own_stores import store_of
+from tame.app.own_studies import is_own
 from tame.app.predict import open_model
 from tame.core.errors import RefusedError, StorageError, UsageError, require
-from tame.core.exported import Exported, Parity, keep_export
+from tame.core.exported import Exported, Parity, Quantized, keep_export, read_exports
 from tame.core.files import write_bytes, write_text
+from tame.core.result import Result
 from tame.core.sums import WEIGHTS, sha256_of
 from tame.evaluate.score import softmax
 from tame.kinds.kind import Known
 from tame.kinds.onnx import CHECK, Asked, OnnxForm, onnx_form, require_onnx
+from tame.report.model_card import model_card
 from tame.study.delivered import MODEL
-from tame.study.delivery import TIE, TOLERANCE
+from tame.study.delivery import TIE, TOLERANCE, add_card
 from tame.study.record import is_study
-from tame.study.state import read_state
+from tame.study.session import reopen
+from tame.study.state import Silent, read_state
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,16 +43,18 @@ Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # from inp
 
 
 def export_model(
-    study: Path, file: Path, *, to: Format = "onnx", check: object = None, build: Build | None = None,
-    store: str | None = None,
+    study: Path, file: Path, *, to: Format = "onnx", int8: bool = False, check: object = None,
+    build: Build | None = None, store: str | None = None,
 ) -> Exported:  # fmt: skip
     """Writes the delivered model as a file, and what it was compared on as JSON beside it and for the report.
 
-    to: an ONNX file, or a program of torch.export; check: a file or folder to compare on, or examples as `predict`
-    takes them from Python, in place of the study's validation examples; build: the function that made a module of the
-    user's own. Raises UsageError for a study without a model, one that such a file cannot hold, and a file that exists;
-    RefusedError, with no file written, where the file would not say the same; StorageError where it cannot be written.
+    to: an ONNX file, or a program of torch.export; int8: with weights in 8 bits, of an ONNX file; check: a file or
+    folder to compare on, or examples as `predict` takes them from Python, in place of the study's validation examples;
+    build: the function that made a module of the user's own. Raises UsageError for a study without a model, one that
+    such a file cannot hold, and a file that exists; RefusedError, with no file written, where the file would not say
+    the same; StorageError where it cannot be written.
     """
+    require(to == "onnx" or not int8, "--int8 goes with --onnx")
     note = file.with_name(file.name + NOTE)
     for each in (file, note):
         require(not os.path.lexists(each), f"{each} exists; give another file name")
@@ -63,13 +70,20 @@ def export_model(
     else:
         require(is_study(study), f"{study} holds no study with data to compare on; {CHECK}")
         config, state = read_state(study, store=store_of(study, store))
-        first = form.of_study(network, config, Known(state.data, None, None), study)
+        first = form.of_study(
+            network, config, Known(state.data, None, state.edited.edits if state.edited else None), study
+        )
     content, run, runtime = _written(network, form, first, to)
+    every = (first, *form.extremes(network, first))
+    found, saved = tuple(parity(run, network, each) for each in every), None
+    if int8:
+        content, saved = _in_8_bits(network, first, content, run)
+        run = onnx_runner(content)
+        found = tuple(compared(run, network, each)[0] for each in every)
     folder = study / MODEL if (study / MODEL / WEIGHTS).exists() else study
-    found = tuple(parity(run, network, each) for each in (first, *form.extremes(network, first)))
     written = Exported(
         file=file.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content),
-        model=sha256_of(folder, WEIGHTS), task=network.task, runtime=runtime, parity=found,
+        model=sha256_of(folder, WEIGHTS), task=network.task, runtime=runtime, parity=found, int8=saved,
     )  # fmt: skip
     try:
         write_text(file.parent, note.name, json.dumps(written.to_json(), indent=1) + "\n")
@@ -80,7 +94,18 @@ def export_model(
         raise StorageError(f"{file} cannot be written: {problem.strerror}") from None
     if is_study(study):
         keep_export(study, written)
+        _tell_card(study, store)
     return written
+
+
+def _tell_card(study: Path, store: str | None) -> None:
+    """Writes the model card of a study again, with the files of its model; not that of a study of somebody else's."""
+    _, state = read_state(study, store=store_of(study, store))
+    if state.result is None or not is_own(state):
+        return
+    with reopen(study, Silent(), store=store_of(study, store)) as opened:
+        result = Result.from_json(state.result)
+        add_card(opened, model_card(result, read_exports(study, result.delivered.files.get(WEIGHTS, ""))))
 
 
 def _written(network: Network, form: OnnxForm, examples: Asked, to: Format) -> tuple[bytes, Run, str]:
@@ -98,6 +123,16 @@ def _written(network: Network, form: OnnxForm, examples: Asked, to: Format) -> t
 
     content = program_file(network, form.write, examples.feeds[0])
     return content, program_runner(content), f"torch {torch.__version__}"
+
+
+def _in_8_bits(network: Network, examples: Asked, content: bytes, run: Run) -> tuple[bytes, Quantized]:
+    """A file in 8 bits, and what that changes. run: the file in 32 bits, asked."""
+    from tame.app.quantized import in_8_bits, quantized, require_judged
+
+    require_judged(network, examples)
+    found = in_8_bits(content)
+    sizes = (len(content), len(found))
+    return found, quantized(network, examples, before=run, after=onnx_runner(found), sizes=sizes)
 
 
 def onnx_runner(content: bytes) -> Run:
@@ -126,39 +161,43 @@ def _only_yours(study: Path, file: Path, to: Format) -> Build:
 
 def parity(run: Run, network: Network, examples: Asked) -> Parity:
     """How far a file is from what TAME says of examples. Raises RefusedError where it would not say the same."""
+    found, differs = compared(run, network, examples)
+    if found.labels_differ:
+        raise RefusedError(f"{_refuse(examples)} ({found.labels_differ:,} labels differ: {differs})")
+    if not found.largest <= TOLERANCE:
+        largest = f"largest difference {found.largest:.2g}, at most {TOLERANCE:g} is allowed"
+        raise RefusedError(f"{_refuse(examples)} ({largest})")
+    return found
+
+
+def compared(run: Run, network: Network, examples: Asked) -> tuple[Parity, str]:
+    """How far a file is from what TAME says of examples, and the first other label in words.
+
+    Raises RefusedError for a value that is not finite.
+    """
     calls = [run(feeds) for feeds in examples.feeds]
     told = {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
-    names = list(told)
-    some = f"{len(examples.outputs):,} {examples.what}"
-    refuse = f"no file was written: it would not say the same as tame predict of {some}"
     for name, values in told.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             gone = int((~np.isfinite(values)).sum())
-            raise RefusedError(f"{refuse} ({name}: {gone:,} values are not finite numbers)")
+            raise RefusedError(f"{_refuse(examples)} ({name}: {gone:,} values are not finite numbers)")
+    said, *more = told.values()
+    found = Parity(what=examples.what, n=len(said), labels_differ=0, largest=0.0, distance=_distance(told, examples))
     if not network.labels:
-        return Parity(
-            what=examples.what, n=len(examples.outputs), labels_differ=0, distance=_distance(told, examples),
-            largest=_required(_in_spreads(network, told[names[0]], examples.outputs[:, 0]), refuse),
-        )  # fmt: skip
+        return replace(found, largest=_in_spreads(network, said, examples.outputs[:, 0])), ""
     probabilities = softmax(examples.outputs)
     labels = np.array(network.labels, dtype=object)[probabilities.argmax(axis=1)]
     second, first = np.sort(probabilities, axis=1)[:, -2:].T
-    differs = (told[names[0]] != labels) & (first - second > TIE)
-    if differs.any():
-        row = int(np.argmax(differs))
-        said = f"{told[names[0]][row]!r} and not {labels[row]!r} in example {row + 1:,}"
-        raise RefusedError(f"{refuse} ({int(differs.sum()):,} labels differ: {said})")
-    largest = float(np.abs(told[names[1]] - probabilities).max())
-    return Parity(
-        what=examples.what, n=len(labels), labels_differ=0, distance=_distance(told, examples),
-        largest=_required(largest, refuse),
-    )  # fmt: skip
+    differs = (said != labels) & (first - second > TIE)
+    row = int(np.argmax(differs))
+    largest = float(np.abs(more[0] - probabilities).max())
+    found = replace(found, labels_differ=int(differs.sum()), largest=largest)
+    return found, f"{said[row]!r} and not {labels[row]!r} in example {row + 1:,}"
 
 
-def _required(largest: float, refuse: str) -> float:
-    if not largest <= TOLERANCE:
-        raise RefusedError(f"{refuse} (largest difference {largest:.2g}, at most {TOLERANCE:g} is allowed)")
-    return largest
+def _refuse(examples: Asked) -> str:
+    some = f"{len(examples.outputs):,} {examples.what}"
+    return f"no file was written: it would not say the same as tame predict of {some}"
 
 
 def _in_spreads(network: Network, found: np.ndarray, own: np.ndarray) -> float:

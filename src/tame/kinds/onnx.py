@@ -34,13 +34,14 @@ class Asked:
     """Examples that the file and TAME are asked about alike. what: these examples, in words, such as "validation rows".
 
     feeds: the inputs of the file, one mapping for each call; outputs: (n, C) canonical, of all calls, as `tame predict`
-    has them; distances: as of `Predicted`.
+    has them; distances: as of `Predicted`; truth: (n,) classes by number, None where they are not known.
     """
 
     what: str
     feeds: Sequence[Mapping[str, np.ndarray]]
     outputs: np.ndarray
     distances: np.ndarray | None = None
+    truth: np.ndarray | None = None
 
 
 N = TypeVar("N", bound="Operators")
@@ -93,6 +94,20 @@ def validation_ids(config: StudyConfig, folder: Path) -> set[str]:
     except FileNotFoundError:
         raise DataError(f"{folder} holds no {SPLIT}; {CHECK}") from None
     return {row["id"] for row in csv.DictReader(io.StringIO(text, newline="")) if row.get("fold")}
+
+
+def truth_of(network: Network, known: Known, ids: Sequence[str], labels: Sequence[str]) -> np.ndarray | None:
+    """(n,) the classes of examples by number, with the edits of a study; None of a regression. labels: as they were."""
+    if not network.labels:
+        return None
+    edited = {each.id: each.label for each in known.edits or () if each.label}
+    places = {label: place for place, label in enumerate(network.labels)}
+    return np.array([places[edited.get(name, label)] for name, label in zip(ids, labels, strict=True)], dtype=np.int64)
+
+
+def spaced(num: int, most: int) -> np.ndarray:
+    """Rows of so many, at most `most` of them, evenly spaced."""
+    return np.unique(np.linspace(0, num - 1, min(num, most)).astype(np.int64))
 
 
 def require_onnx() -> None:

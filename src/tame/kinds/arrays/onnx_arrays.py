@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError, require
 from tame.data.own_inputs import read_own_inputs
 from tame.kinds.arrays.prediction import INPUTS, as_input, looked_at
-from tame.kinds.arrays.source import inputs_of
+from tame.kinds.arrays.source import inputs_of, read_kept
 from tame.kinds.kind import Known
-from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, N, OnnxForm, validation_ids
+from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, N, OnnxForm, spaced, validation_ids
 from tame.kinds.prediction import distances
+from tame.kinds.tables.onnx_table import known_classes
 from tame.parts.network import Network
 from tame.parts.onnx_networks import add_outputs, canonical_nodes, distance_nodes, together_nodes
 from tame.parts.operators import BYTES, DOUBLE, FLOAT, INT64
@@ -98,7 +100,9 @@ def of_study(network: Network, config: StudyConfig, known: Known, folder: Path) 
     x = inputs_of(folder)
     rows = np.array([row for row in range(len(x)) if str(row) in wanted], dtype=np.int64)
     require(len(rows) > 0, f"no validation example of the study is known; {CHECK}", error=DataError)
-    return asked(network, np.asarray(x[_some(rows)]), what="validation examples")
+    rows = rows[spaced(len(rows), MOST)]
+    truth = known_classes(network, known, read_kept(folder), rows)
+    return replace(asked(network, np.asarray(x[rows]), what="validation examples"), truth=truth)
 
 
 def of_path(network: Network, path: Path) -> Asked:
@@ -109,7 +113,7 @@ def of_path(network: Network, path: Path) -> Asked:
 def of_inputs(network: Network, x: object) -> Asked:
     """Inputs that are given from Python. Raises UsageError and DataError."""
     array, _ = read_own_inputs(x, like=np.dtype(str(network.prepared["dtype"])))
-    return asked(network, array[_some(np.arange(len(array)))], what="examples given")
+    return asked(network, array[spaced(len(array), MOST)], what="examples given")
 
 
 def extremes(network: Network, read: Asked) -> list[Asked]:
@@ -135,13 +139,6 @@ def asked(network: Network, x: np.ndarray, *, what: str, batch: int = BATCH) -> 
     outputs, seen = looked_at(network, own, device=CPU)
     feeds = [{GIVEN: own[start : start + batch]} for start in range(0, len(own), batch)]
     return Asked(what, feeds, outputs.double().numpy(), distances(network, seen))
-
-
-def _some(rows: np.ndarray) -> np.ndarray:
-    """At most so many of these, evenly spaced."""
-    if len(rows) <= MOST:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, MOST).astype(np.int64)]
 
 
 ONNX = OnnxForm(write=write, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, require
 from tame.data.given_pictures import pictures_alone, pixels_of_given
-from tame.data.image_decoding import decode
+from tame.data.image_decoding import decode_bytes, judged_warnings, read_bytes
 from tame.data.image_depth import UnreadablePicture
+from tame.data.image_loading import content_of
 from tame.kinds.kind import Known
-from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, N, OnnxForm, validation_ids
+from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, N, OnnxForm, spaced, truth_of, validation_ids
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.listing import listing_of
 from tame.kinds.pictures.prediction import bits_of, find_pictures, looked_at
@@ -212,17 +214,23 @@ def _number(nodes: Operators, value: float) -> str:
 
 def of_study(network: Network, config: StudyConfig, known: Known, folder: Path) -> Asked:
     """The validation pictures of a study. Raises DataError where its data is gone."""
-    wanted = validation_ids(config, folder)
-    files = [(each.id, each.path) for each in listing_of(config, folder).pictures if each.id in wanted]
-    require(bool(files), f"no validation picture of the study is in {config.data}; {CHECK}", error=DataError)
-    return _of_files(network, files, what="validation pictures")
+    wanted, listing = validation_ids(config, folder), listing_of(config, folder)
+    pictures = [each for each in listing.pictures if each.id in wanted]
+    require(bool(pictures), f"no validation picture of the study is in {config.data}; {CHECK}", error=DataError)
+    pictures = [pictures[place] for place in spaced(len(pictures), MOST_PICTURES)]
+    labels = [listing.classes[each.label] for each in pictures] if listing.classes else []
+    truth = truth_of(network, known, [each.id for each in pictures], labels)
+    pixels = _decoded(network, ((each.id, partial(content_of, each)) for each in pictures))
+    return replace(asked(network, pixels, what="validation pictures"), truth=truth)
 
 
 def of_path(network: Network, path: Path) -> Asked:
     """The pictures of a folder, or one. Raises UsageError and DataError."""
     files, _ = find_pictures([path])
     require(bool(files), f"{path} holds no pictures", error=DataError)
-    return _of_files(network, files, what=f"pictures of {path.name}")
+    chosen = [files[place] for place in spaced(len(files), MOST_PICTURES)]
+    pixels = _decoded(network, ((name, partial(read_bytes, file)) for name, file in chosen))
+    return asked(network, pixels, what=f"pictures of {path.name}")
 
 
 def of_inputs(network: Network, x: object) -> Asked:
@@ -237,16 +245,16 @@ def of_inputs(network: Network, x: object) -> Asked:
     return asked(network, pixels, what="pictures given")
 
 
-def _of_files(network: Network, files: Sequence[tuple[str, str]], *, what: str) -> Asked:
-    chosen = np.unique(np.linspace(0, len(files) - 1, min(len(files), MOST_PICTURES)).astype(int))
+def _decoded(network: Network, files: Iterable[tuple[str, Callable[[], bytes]]]) -> list[np.ndarray]:
+    """The pixels of pictures, by name and what reads them. Raises DataError where one cannot be read."""
     pixels = []
-    for place in chosen:
-        name, path = files[place]
+    for name, read in files:
         try:
-            pixels.append(decode(path, shortest=network.shortest, bits=bits_of(network)))
+            with judged_warnings():
+                pixels.append(decode_bytes(read(), shortest=network.shortest, bits=bits_of(network)))
         except UnreadablePicture as problem:
             raise DataError(f"{name}: {problem}") from None
-    return asked(network, pixels, what=what)
+    return pixels
 
 
 def extremes(network: Network, read: Asked) -> list[Asked]:

@@ -21,12 +21,13 @@ from tame.data.table_reading import read_raw
 from tame.data.tables import MISSING, UNSEEN, Column, RawTable, Table
 from tame.kinds.arrays.source import read_kept
 from tame.kinds.kind import Known
-from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, N, OnnxForm, validation_ids
+from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, N, OnnxForm, spaced, truth_of, validation_ids
 from tame.kinds.tables.onnx_rows import RowNodes, given_nodes, row_nodes, words_of
 from tame.kinds.tables.onnx_texts import TOKENIZER, TextNodes, rules, text_inputs
 from tame.kinds.tables.prediction import CPU, columns_from, distances_of, features_by, judge_rows, restored
 from tame.kinds.tables.prediction import table_of as read_inputs
 from tame.kinds.tables.row_encoder import RowEncoder
+from tame.kinds.tables.rows import Rows
 from tame.kinds.tables.source import read_rows
 from tame.parts.mlp import WORDS, Mlp
 from tame.parts.network import Network
@@ -149,7 +150,9 @@ def of_study(network: Network, config: StudyConfig, known: Known, folder: Path) 
     known.require_same(found.digests, "table")
     rows = np.flatnonzero([name in wanted for name in found.ids])
     require(len(rows) > 0, f"no validation row of the study is in {config.data}; {CHECK}", error=DataError)
-    return asked(network, take_rows(found.table, rows), what="validation rows")
+    return asked(
+        network, take_rows(found.table, rows), what="validation rows", truth=known_classes(network, known, found, rows)
+    )
 
 
 def of_path(network: Network, path: Path) -> Asked:
@@ -234,13 +237,22 @@ def table_of(columns: Sequence[Column], rows: Mapping[str, np.ndarray]) -> Table
     return Table(tuple(columns), values, num, texts=texts)
 
 
-def asked(network: Network, table: Table, *, what: str) -> Asked:
-    """Rows of a table that was read, as many as are compared."""
+def known_classes(network: Network, known: Known, found: Rows, rows: np.ndarray) -> np.ndarray | None:
+    """(n,) the classes of these rows by number; None where each has none."""
+    if found.shares is not None or not found.classes:
+        return None
+    labels = [found.classes[int(value)] for value in found.values[rows]]
+    return truth_of(network, known, [found.ids[row] for row in rows], labels)
+
+
+def asked(network: Network, table: Table, *, what: str, truth: np.ndarray | None = None) -> Asked:
+    """Rows of a table that was read, as many as are compared. truth: as of `Asked`."""
     columns = used(network)
     most = MOST_TEXTS if any(column.kind == "text" for column in columns) else MOST_ROWS
-    if table.num_rows > most:  # evenly spaced ones
-        table = take_rows(table, np.linspace(0, table.num_rows - 1, most).astype(np.int64))
-    return _asked(network, table, rows_of(columns, table), what)
+    some = spaced(table.num_rows, most)
+    table = table if len(some) == table.num_rows else take_rows(table, some)
+    own = _asked(network, table, rows_of(columns, table), what)
+    return replace(own, truth=None if truth is None else truth[some])
 
 
 def rows_of(columns: Sequence[Column], table: Table) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from tame.data.sources import table_of_texts, take_rows
 from tame.data.texts import UnreadableText, read_text
 from tame.kinds.kind import Known
 from tame.kinds.onnx import CHECK, Asked, OnnxForm, validation_ids
-from tame.kinds.tables.onnx_table import asked, extremes, write
+from tame.kinds.tables.onnx_table import asked, extremes, known_classes, write
 from tame.kinds.texts.prediction import files_of, given_texts
 from tame.kinds.texts.source import read_texts
 from tame.parts.network import Network
@@ -28,7 +28,8 @@ def of_study(network: Network, config: StudyConfig, known: Known, folder: Path) 
     known.require_same(found.digests, "texts")
     rows = np.flatnonzero([name in wanted for name in found.ids])
     require(len(rows) > 0, f"no validation text of the study is in {config.data}; {CHECK}", error=DataError)
-    return asked(network, take_rows(found.table, rows), what="validation texts")
+    truth = known_classes(network, known, found, rows)
+    return asked(network, take_rows(found.table, rows), what="validation texts", truth=truth)
 
 
 def of_path(network: Network, path: Path) -> Asked:
