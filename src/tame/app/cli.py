@@ -331,7 +331,7 @@ def export(
     ] = False,
     check: Annotated[
         Path | None,
-        typer.Option(help="with both: what to compare on (default: the study's validation part)", metavar="DATA"),
+        typer.Option(help="with --onnx or --pt2: what to compare on (default: the validation part)", metavar="DATA"),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
