@@ -293,3 +293,23 @@ def test_a_study_is_compared_on_its_own_validation_rows_and_its_card_tells_the_f
     refused = tame_here("export", "s", "--pt2", "other.pt2", "--int8", cache="cache")
     assert (refused.returncode, "--int8 goes with --onnx" in refused.stderr) == (2, True)
     assert not list(tmp_path.glob("other*"))
+
+
+@pytest.mark.slow
+def test_what_was_given_from_python_is_compared_on_what_the_study_kept_of_it(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 3))
+    study = tame.fit((x, np.where(x.sum(axis=1) > 0, "yes", "no")), trials=1, epochs=1, out="rows", quiet=True)
+    assert study.export(onnx="rows.onnx").parity[0].n == 80
+    assert study.export(onnx="given.onnx", check=x[:20]).parity[0].what == "rows given"
+    levels = rng.integers(0, 120, (40, 24, 30, 3)) + 120 * (np.arange(40) % 2)[:, None, None, None]
+    pictures = [Image.fromarray(each.astype(np.uint8)) for each in levels]
+    labels = ["dark", "light"] * 20
+    study = tame.fit((pictures, labels), trials=1, epochs=1, out="pictures", backbone="none", quiet=True)
+    assert study.export(onnx="pictures.onnx").parity[0].what == "validation pictures"
+    assert study.export(pt2="pictures.pt2", check=pictures[:3]).parity[0].n == 3
+    with pytest.raises(UsageError, match="give one file to write: onnx= or pt2="):
+        study.export(check=pictures)
