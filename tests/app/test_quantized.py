@@ -37,7 +37,7 @@ def files():
 def test_weights_take_a_quarter_and_what_that_changes_is_told(files):
     content, less = files
     matrices = [
-        each for each in onnx.load_from_string(less).graph.initializer if each.data_type == onnx.TensorProto.INT8
+        each for each in onnx.load_from_string(less).graph.initializer if each.data_type == onnx.TensorProto.UINT8
     ]
     layers = [each.weight.numel() for each in NETWORK.module.modules() if isinstance(each, nn.Linear)]
     assert sum(len(each.raw_data) for each in matrices) == sum(layers)

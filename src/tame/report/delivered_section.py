@@ -11,6 +11,8 @@ from tame.core.result import Result
 from tame.core.result_parts import EnsembleRow, UnlikeRow
 from tame.report import formats, words
 
+ALIKE = 1.25  # times as long, that a short measurement does not tell from as long
+
 
 @dataclass(frozen=True, slots=True)
 class SureRow:
@@ -53,7 +55,7 @@ def of_export(about: Exported) -> str:
     """What a file for other programs was compared on, and how far it was from TAME."""
     if (less := about.int8) is not None:
         size = f"{_size(about.size_bytes)}, {_percent(less.saved)} less than in 32 bits"
-        speed = f"{less.times:.1f} times as long" if less.times > 1 else f"{less.times:.2f} of the time"
+        speed = "about as long" if 1 / ALIKE < less.times < ALIKE else f"{less.times:.1f} times as long"
         said = of_int8(less, about.parity[0].what)
         return f"written as {about.file} ({size}), with weights in 8 bits: {said}; it takes {speed} ({about.runtime})"
     same = "numbers" if about.task == "regression" else "labels"
