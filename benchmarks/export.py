@@ -20,7 +20,7 @@ import onnxruntime
 from features import git, machine
 
 import tame
-from tame.app.onnx_export import export_onnx
+from tame.app.model_files import export_model
 from tame.app.predict import open_model
 from tame.kinds.onnx import onnx_form
 
@@ -30,11 +30,15 @@ SETS = {
     "adult": {"data": TABLES / "adult_train.csv", "target": "income", "test": TABLES / "adult_test.csv"},
     "abalone": {"data": TABLES / "abalone.csv", "target": "rings"},
     "ants_bees": {"data": DATA / "ants_bees", "test": "val"},
+    "cifar10_small": {"data": DATA / "cifar10_small"},
+    "sms_spam": {"data": DATA / "texts" / "sms_spam.csv", "target": "label"},
 }
 CHECKED = {
     "adult": TABLES / "adult_test.csv",
     "abalone": TABLES / "abalone.csv",
     "ants_bees": DATA / "ants_bees" / "val",
+    "cifar10_small": DATA / "cifar10_small" / "test",
+    "sms_spam": DATA / "texts" / "sms_spam.csv",
 }
 TRIALS, EPOCHS, ROUNDS = 4, 4, 20
 
@@ -60,9 +64,9 @@ def compared(name: str, study: Path, work: Path) -> dict[str, object]:
     """Parity on everything, size and speed of the file of a study."""
     file = work / f"{name}.onnx"
     begun = time.perf_counter()
-    own = export_onnx(study, file)
+    own = export_model(study, file)
     took = time.perf_counter() - begun
-    others = export_onnx(study, work / f"{name}-checked.onnx", check=CHECKED[name])
+    others = export_model(study, work / f"{name}-checked.onnx", check=CHECKED[name])
     parts = [*own.parity, others.parity[0]]
     kept = ("what", "n", "labels_differ", "largest")
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -14,8 +15,15 @@ from pathlib import Path
 import pytest
 
 from kernels import NEEDS, execute
+from made_rows import together
+from made_text_models import ENCODED, SAID, TFIDF, WORDS
+from made_text_models import made_network as made_text_network
+from made_texts import made_encoder
 from processes import WITHOUT
-from tame.app.onnx_export import export_onnx
+from tame.app.model_files import export_model
+from tame.app.predict import predict_paths
+from tame.parts.encoders import open_encoder
+from tame.parts.network import write_network
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT_S = 600  # for a machine that others use too; alone on two cores each takes less than 40 s
@@ -74,10 +82,29 @@ def test_an_exported_model_predicts_without_tame_and_without_torch(tmp_path):
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     with zipfile.ZipFile(Path(__file__).parents[1] / "data" / "old_studies" / "table.zip") as archive:
         archive.extractall(tmp_path)
-    export_onnx(tmp_path / "table", tmp_path / "m.onnx", check=tmp_path / "rows.csv")
+    export_model(tmp_path / "table", tmp_path / "m.onnx", check=tmp_path / "rows.csv")
     said = run_example("predict_onnx.py", tmp_path, "m.onnx", "rows.csv", without=("tame", "torch", "pandas"))
     wanted = [each["value"] for each in json.loads((tmp_path / "predict.json").read_text())["predictions"]]
     assert list(map(float, said.split())) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_an_exported_model_of_texts_predicts_without_tame_and_without_torch(tmp_path):
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    pytest.importorskip("tokenizers", reason="the extra text is not installed")
+    encoder = open_encoder(str(made_encoder(tmp_path / "encoder")))
+    network = together(*(made_text_network(each, encoder=encoder) for each in (ENCODED, WORDS, TFIDF)))
+    write_network(network, tmp_path / "model")
+    with open(tmp_path / "rows.csv", "w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(["review", "stars", "note"])
+        for place in range(20):
+            odd = ("\u1e9e \u0130 cafe\u0301", "", "two\nlines", " spaces ", "\U0001f600")[place % 5]
+            out.writerow([odd and f"{SAID[place % 4]} {odd}", "" if place == 3 else place % 5, SAID[place % 3]])
+    export_model(tmp_path / "model", tmp_path / "m.onnx", check=tmp_path / "rows.csv")
+    said = run_example("predict_onnx_texts.py", tmp_path, "m.onnx", "rows.csv", without=("tame", "torch", "pandas"))
+    wanted = predict_paths(tmp_path / "model", [tmp_path / "rows.csv"]).predictions
+    assert said.split()[::2] == [each.label for each in wanted]
+    assert list(map(float, said.split()[1::2])) == pytest.approx([each.probability for each in wanted], abs=1e-4)
 
 
 # What TAME's checks say of the faults that are planted in the exercise, and the doctor of a training that is too long.

@@ -61,6 +61,8 @@ def test_a_table_is_fitted_shown_and_predicted_without_any_optional_package(lack
     refused = lacking(*tame("export", study, "--onnx", "m.onnx"))
     assert refused.returncode == 2
     assert "writing ONNX needs onnx, onnxruntime, onnxscript: pip install 'tame-ml[onnx]'" in refused.stderr
+    program = lacking(*tame("export", study, "--pt2", "m.pt2"))
+    assert (program.returncode, program.stdout) == (0, "m.pt2\n"), program.stderr
     parsed = lacking("-c", "import tame; print(sorted(tame.__all__)[0], tame.fit.__name__)")
     assert parsed.stdout.split() == ["Choice", "fit"], parsed.stderr
 

@@ -15,7 +15,7 @@ onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 from made_rows import CLASSES, TOWNS, made_network, made_table, together  # noqa: E402
-from tame.app.onnx_export import parity  # noqa: E402
+from tame.app.model_files import onnx_runner, parity  # noqa: E402
 from tame.core.errors import RefusedError, UsageError  # noqa: E402
 from tame.core.recipe import Recipe  # noqa: E402
 from tame.data.encode import Encoder  # noqa: E402
@@ -23,12 +23,13 @@ from tame.data.table_later import apply_kinds  # noqa: E402
 from tame.data.tables import RawTable, Table  # noqa: E402
 from tame.kinds.onnx import METADATA  # noqa: E402
 from tame.kinds.tables.onnx_rows import given_nodes, row_nodes, words_of  # noqa: E402
-from tame.kinds.tables.onnx_table import asked, extremes, graph, table_of, used  # noqa: E402
+from tame.kinds.tables.onnx_table import asked, extremes, table_of, used, write  # noqa: E402
 from tame.kinds.tables.prediction import seen_of  # noqa: E402
 from tame.parts.activations import ACTIVATIONS  # noqa: E402
 from tame.parts.familiar import familiar  # noqa: E402
 from tame.parts.losses import LOSSES  # noqa: E402
-from tame.parts.onnx_nodes import FLOAT, INT64, Nodes  # noqa: E402
+from tame.parts.onnx_nodes import Nodes, graph_of  # noqa: E402
+from tame.parts.operators import FLOAT, INT64  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,9 +49,9 @@ TABLE = made_table()
 
 def compared(network):
     """The largest difference of anything that is said of rows, made extremes and rows alone."""
-    content = graph(network).SerializeToString()
+    content = graph_of(network, write).SerializeToString()
     rows = asked(network, TABLE, what="rows")
-    return max(parity(content, network, each).largest for each in (rows, *extremes(network, rows)))
+    return max(parity(onnx_runner(content), network, each).largest for each in (rows, *extremes(network, rows)))
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda own: "-".join(own.values()))
@@ -85,8 +86,8 @@ def test_several_networks_with_encodings_of_their_own_judge_as_one(labels):
 
 
 def test_equal_encodings_of_several_networks_are_in_the_file_once():
-    alone = graph(made_network())
-    both = graph(together(made_network(), made_network({"seed": 7})))
+    alone = graph_of(made_network(), write)
+    both = graph_of(together(made_network(), made_network({"seed": 7})), write)
     assert len(both.graph.node) < len(alone.graph.node) + 25
 
 
@@ -94,11 +95,11 @@ def test_the_distance_from_the_training_data_is_said_too():
     network = made_network()
     known = familiar(seen_of(network, TABLE, np.arange(TABLE.num_rows)))
     network = replace(network, familiar=known)
-    content = graph(network).SerializeToString()
+    content = graph_of(network, write).SerializeToString()
     rows = asked(network, TABLE, what="rows")
     assert rows.distances is not None
     for each in (rows, *extremes(network, rows)):
-        assert parity(content, network, each).distance < 1e-4
+        assert parity(onnx_runner(content), network, each).distance < 1e-4
     assert (extremes(network, rows)[0].distances > 1).any()
 
 
@@ -171,7 +172,7 @@ def test_a_text_is_read_as_predict_reads_it():
 
 
 def test_the_file_says_what_it_is():
-    model = graph(made_network())
+    model = graph_of(made_network(), write)
     onnx.checker.check_model(model, full_check=True)
     about = json.loads({each.key: each.value for each in model.metadata_props}[METADATA])
     assert (about["schema"], about["task"], about["labels"]) == ("tame-onnx/1", "multiclass", list(CLASSES))
@@ -190,8 +191,8 @@ def test_columns_may_have_the_names_of_outputs_and_of_nodes():
     columns = tuple(replace(each, name=names.get(each.name, each.name)) for each in TABLE.columns)
     table = Table(columns, {names.get(name, name): own for name, own in TABLE.values.items()}, TABLE.num_rows)
     network = made_network(table=table)
-    content = graph(network).SerializeToString()
-    assert parity(content, network, asked(network, table, what="rows")).largest < 2e-6
+    content = graph_of(network, write).SerializeToString()
+    assert parity(onnx_runner(content), network, asked(network, table, what="rows")).largest < 2e-6
     assert [each.name for each in onnx.load_from_string(content).graph.output] == ["label_", "probabilities_"]
 
 
@@ -200,17 +201,17 @@ def test_columns_may_have_the_names_of_outputs_and_of_nodes():
 
 def test_a_file_that_says_something_else_is_refused():
     network = made_network()
-    other = graph(made_network({"seed": 3})).SerializeToString()
+    other = graph_of(made_network({"seed": 3}), write).SerializeToString()
     said = r"no file was written: .* 400 rows \(\d+ labels differ: '.*' in example \d+\)"
     with pytest.raises(RefusedError, match=said):
-        parity(other, network, asked(network, TABLE, what="rows"))
+        parity(onnx_runner(other), network, asked(network, TABLE, what="rows"))
 
 
 def test_a_number_that_is_a_little_off_is_refused():
     network = made_network(labels=())
     other = replace(network, prepared={**network.prepared, "target": {"shift": 1e9 + 1, "scale": 250.0}})
     with pytest.raises(RefusedError, match=r"largest difference 0\.004, at most 0\.001 is allowed"):
-        parity(graph(other).SerializeToString(), network, asked(network, TABLE, what="rows"))
+        parity(onnx_runner(graph_of(other, write).SerializeToString()), network, asked(network, TABLE, what="rows"))
 
 
 def test_a_value_that_is_not_finite_is_refused():
@@ -221,21 +222,14 @@ def test_a_value_that_is_not_finite_is_refused():
         compared(network)
 
 
-def test_columns_of_text_are_refused_by_name():
-    network = made_network()
-    prepared = {**network.prepared, "texts": [{"name": "review"}]}
-    with pytest.raises(UsageError, match=r"texts cannot be in an ONNX file yet; this model reads 'review'"):
-        graph(replace(network, prepared=prepared))
-
-
 def test_an_activation_without_a_form_in_onnx_is_refused(monkeypatch):
     network = made_network({"model.activation": "gelu"})
     network = replace(network, recipe=network.recipe.but({"model.activation": "relus"}))
     with pytest.raises(UsageError, match=r"hidden layers: no activation .*'relus'; did you mean 'relu'"):
-        graph(network)
+        graph_of(network, write)
 
 
 def test_a_loss_whose_outputs_have_no_form_in_onnx_is_refused(monkeypatch):
     monkeypatch.setitem(LOSSES._parts, "squared", replace(LOSSES.get("mse"), predict=torch.square))
     with pytest.raises(UsageError, match=r"by the loss 'squared' gives has no form in ONNX"):
-        graph(made_network({"loss.name": "squared"}, ()))
+        graph_of(made_network({"loss.name": "squared"}, ()), write)

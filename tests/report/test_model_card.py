@@ -40,7 +40,7 @@ def test_the_hub_s_own_reader_takes_the_card_and_finds_the_interval(case: str) -
     result, _ = made(case)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        about = hub.ModelCard(model_card(result, OnHub(base="me/net", dataset="me/data"))).data
+        about = hub.ModelCard(model_card(result, hub=OnHub(base="me/net", dataset="me/data"))).data
     assert about.base_model == "me/net"
     assert about.datasets == ["me/data"]
     own = [each for each in about.eval_results if each.metric_args]

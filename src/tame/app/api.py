@@ -48,6 +48,7 @@ from tame.worker.environment import WORKER, reference_to
 if TYPE_CHECKING:
     from torch import nn
 
+    from tame.core.exported import Exported
     from tame.kinds.prediction import Told  # which load torch
     from tame.parts.network import Build, Network
     from tame.report.notebook import Chart
@@ -146,6 +147,32 @@ class FittedStudy:
         with unchanged_random_state():
             network = open_model(self.folder, self.build)
             return prediction_of(network.kind).module(network)
+
+    def export(
+        self,
+        *,
+        onnx: str | Path | None = None,
+        pt2: str | Path | None = None,
+        int8: bool = False,
+        check: object = None,
+    ) -> Exported:
+        """The model as one file that says the same as `predict`, and what it was compared on.
+
+        onnx, pt2: the file, for ONNX Runtime, or as a program of torch.export; one of them. int8: with weights in 8
+        bits, of an ONNX file. check: what to compare on,
+        as `predict` takes it (a path, an array, a frame), in place of the validation examples. Raises UsageError for a
+        part that ONNX does not have, and says where it is; RefusedError, with no file written, where the file would say
+        something else.
+        """
+        from tame.app.model_files import Format, export_model
+
+        file = onnx if pt2 is None else pt2
+        if file is None or (onnx is not None and pt2 is not None):
+            raise UsageError("give one file to write: onnx= or pt2=")
+        given = Path(check) if isinstance(check, str) else check
+        with unchanged_random_state():
+            to: Format = "onnx" if pt2 is None else "pt2"
+            return export_model(self.folder, Path(file), to=to, int8=int8, check=given, build=self.build)
 
     def trials(self, frame: str = "pandas") -> Any:
         """A row for each trial: origin, state, epochs, values on the validation examples, and the fields of its recipe.

@@ -347,31 +347,38 @@ def export(
     dataset: Annotated[
         str | None, typer.Option(help="with --hub: the Hub's name of the data, OWNER/NAME", metavar="NAME")
     ] = None,
+    pt2: Annotated[
+        Path | None, typer.Option(help="the same as a program that torch runs, of torch.export", metavar="FILE")
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="with --onnx: weights in 8 bits, if the accuracy bears it")
+    ] = False,
     check: Annotated[
         Path | None,
-        typer.Option(help="with --onnx: what to compare on (default: the study's validation part)", metavar="DATA"),
+        typer.Option(help="with --onnx or --pt2: what to compare on (default: the validation part)", metavar="DATA"),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Export the trials of a study, or its model, for another program."""
-    if sum(each is not None for each in (optuna, merged, onnx, tensorboard, hub)) != 1:
+    if sum(each is not None for each in (optuna, merged, onnx, pt2, tensorboard, hub)) != 1:
         raise UsageError(
-            "give one thing to write: --optuna FILE or --tensorboard FOLDER (the trials), --onnx FILE or --hub FOLDER "
-            "(the model), or --merged FOLDER (a language model)"
+            "give one thing to write: --optuna FILE or --tensorboard FOLDER (the trials), --onnx FILE, --pt2 FILE or "
+            "--hub FOLDER (the model), or --merged FOLDER (a language model)"
         )
     require(hub is not None or dataset is None, "--dataset goes with --hub")
-    require(onnx is not None or check is None, "--check goes with --onnx")
-    if onnx is not None:
-        from tame.app.onnx_export import export_onnx
+    file = onnx or pt2
+    require(file is not None or not (check or int8), "--check and --int8 go with --onnx and --pt2")
+    if file is not None:
+        from tame.app.model_files import export_model
         from tame.report.delivered_section import of_export
 
-        written = export_onnx(study, onnx, check=check, store=store)
+        written = export_model(study, file, to="onnx" if onnx else "pt2", int8=int8, check=check, store=store)
         if json:
             print_json(written.to_json())
         else:
             say(of_export(written))
-            print(onnx)
+            print(file)
     if optuna is not None:
         from tame.app.exchange import export_optuna
 

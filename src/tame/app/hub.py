@@ -39,7 +39,7 @@ def export_hub(study: Path, folder: Path, *, dataset: str = "", store: str | Non
     if lost := lost_files(study, state):
         raise StorageError(f"{study / MODEL}: {', '.join(lost)} is missing or not what was delivered")
     result = Result.from_json(state.result)
-    card = model_card(result, OnHub(base=base_model(config, state), dataset=dataset))
+    card = model_card(result, hub=OnHub(base=base_model(config, state), dataset=dataset))
     about = described(json.loads(read_bytes(study / MODEL, DESCRIPTION, most=TEXT_BYTES)))
     new_folder(folder)
     try:

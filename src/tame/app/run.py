@@ -266,7 +266,7 @@ def _write_result(study: Study, result: Result, config: StudyConfig | None) -> N
     from tame.study.delivery import add_card
 
     study.write("report.json", json.dumps(result.to_json(), indent=1, ensure_ascii=True) + "\n")
-    add_card(study, model_card(result))
+    add_card(study, model_card(result, read_exports(study.folder, result.delivered.files.get(WEIGHTS, ""))))
     write_report(study.folder, result, study.history, config)
 
 

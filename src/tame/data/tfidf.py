@@ -89,6 +89,10 @@ class TfIdf:
 
     def of_texts(self, texts: Sequence[str]) -> sparse.csr_matrix:
         """(n, V) float32 of any texts; terms that are not known do not count."""
+        return self._weighed(self.counts_of(texts))
+
+    def counts_of(self, texts: Sequence[str]) -> dict[str, sparse.csr_matrix]:
+        """How often each of the terms occurs in each text, by analyzer: (n, V) float32."""
         from sklearn.feature_extraction.text import CountVectorizer
 
         seen, found = [text[:MOST_CHARACTERS] for text in texts], {}
@@ -99,7 +103,7 @@ class TfIdf:
                 continue
             vocabulary = {term: place for place, term in enumerate(own.tolist())}
             found[name] = CountVectorizer(dtype=np.float32, vocabulary=vocabulary, **how).transform(seen).tocsr()
-        return self._weighed(found)
+        return found
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` reads again, without a Python object."""

@@ -1,4 +1,4 @@
-"""Networks of TAME as nodes of an ONNX graph, in float32 as they predict. Needs the extra `onnx`."""
+"""Networks of TAME in operators, in float32 as they predict."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tame.parts.familiar import Familiar
 from tame.parts.losses import LOSSES
 from tame.parts.mlp import Mlp
 from tame.parts.network import Network
-from tame.parts.onnx_nodes import DOUBLE, FLOAT, ML, TEXT, Nodes
+from tame.parts.operators import DOUBLE, FLOAT, ML, TEXT, Operators
 
 _PROBES = 64  # outputs by which a function from outputs to logits is told to be linear
 
 # Each activation of the registry, from a value to a value.
-ACTIVATION_NODES: Mapping[str, Callable[[Nodes, str], str]] = {
+ACTIVATION_NODES: Mapping[str, Callable[[Operators, str], str]] = {
     "relu": lambda nodes, x: nodes.op("Relu", x),
     "gelu": lambda nodes, x: nodes.op("Gelu", x),
     "silu": lambda nodes, x: nodes.op("Mul", x, nodes.op("Sigmoid", x)),
@@ -37,7 +37,7 @@ ACTIVATION_NODES: Mapping[str, Callable[[Nodes, str], str]] = {
 }
 
 
-def mlp_nodes(nodes: Nodes, module: Mlp, activation: str, *, dense: str, periodic: str, codes: str) -> str:
+def mlp_nodes(nodes: Operators, module: Mlp, activation: str, *, dense: str, periodic: str, codes: str) -> str:
     """Outputs (n, O) of a perceptron. activation: its name.
 
     dense, periodic: (n, D) and (n, P) float32; codes: (n, E) int64; "" where it has none. Raises UsageError for an
@@ -60,7 +60,7 @@ def mlp_nodes(nodes: Nodes, module: Mlp, activation: str, *, dense: str, periodi
     return _linear(nodes, module.out, h)
 
 
-def canonical_nodes(nodes: Nodes, network: Network, outputs: str) -> str:
+def canonical_nodes(nodes: Operators, network: Network, outputs: str) -> str:
     """Canonical outputs (n, C) of what a network gives, (n, O): logits, or numbers in float64 and units of the target.
 
     Raises UsageError for a loss whose outputs have no form in ONNX.
@@ -81,7 +81,7 @@ def canonical_nodes(nodes: Nodes, network: Network, outputs: str) -> str:
     return nodes.op("Add", nodes.op("Mul", nodes.cast(outputs, DOUBLE), scale), shift)
 
 
-def together_nodes(nodes: Nodes, network: Network, outputs: Sequence[str]) -> str:
+def together_nodes(nodes: Operators, network: Network, outputs: Sequence[str]) -> str:
     """As `Network.together`, and then the probabilities (n, C) of classes. outputs: canonical, of each member."""
     num = len(outputs)
     if not network.labels:
@@ -96,7 +96,7 @@ def together_nodes(nodes: Nodes, network: Network, outputs: Sequence[str]) -> st
     return nodes.op("Softmax", found, axis=1)
 
 
-def add_outputs(nodes: Nodes, network: Network, judged: str, distance: str) -> dict[str, str]:
+def add_outputs(nodes: Operators, network: Network, judged: str, distance: str) -> dict[str, str]:
     """The outputs of the whole graph, each with what it is. judged: (n, C) probabilities, or (n, 1) numbers.
 
     distance: (n,) as `distance_nodes` gives it; "" where that is not known.
@@ -121,7 +121,7 @@ def add_outputs(nodes: Nodes, network: Network, judged: str, distance: str) -> d
     return found
 
 
-def distance_nodes(nodes: Nodes, familiar: Familiar, seen: str) -> str:
+def distance_nodes(nodes: Operators, familiar: Familiar, seen: str) -> str:
     """(n,) as `Familiar.distance` of what the network sees (n, D)."""
     own = nodes.op("Sub", nodes.cast(seen, DOUBLE), _double(nodes, familiar.mean))
     along = nodes.op("MatMul", own, _double(nodes, familiar.directions.T))
@@ -134,7 +134,7 @@ def distance_nodes(nodes: Nodes, familiar: Familiar, seen: str) -> str:
     return nodes.op("Max", nodes.op("Div", inside, _number(nodes, first)), off)
 
 
-def _periodic(nodes: Nodes, module: Mlp, numbers: str) -> str:
+def _periodic(nodes: Operators, module: Mlp, numbers: str) -> str:
     own = module.periodic
     assert own is not None
     frequency = _weight(nodes, 2 * torch.pi * own.frequency)
@@ -145,7 +145,7 @@ def _periodic(nodes: Nodes, module: Mlp, numbers: str) -> str:
     return nodes.op("Reshape", found, nodes.whole(0, own.bias.numel()))
 
 
-def _normed(nodes: Nodes, module: Mlp, place: int, z: str) -> str:
+def _normed(nodes: Operators, module: Mlp, place: int, z: str) -> str:
     if module.norm == "none":
         return z
     norm = module.norms[place]
@@ -157,7 +157,7 @@ def _normed(nodes: Nodes, module: Mlp, place: int, z: str) -> str:
     return nodes.op("BatchNormalization", z, *own_four, epsilon=norm.eps)
 
 
-def _linear(nodes: Nodes, layer: nn.Module, h: str) -> str:
+def _linear(nodes: Operators, layer: nn.Module, h: str) -> str:
     assert isinstance(layer, nn.Linear)
     bias = [] if layer.bias is None else [_weight(nodes, layer.bias)]
     return nodes.op("Gemm", h, _weight(nodes, layer.weight), *bias, transB=1)
@@ -173,14 +173,14 @@ def _linear_map(predict: Callable[[Tensor], Tensor], num: int, loss: str) -> tup
     return weight, bias
 
 
-def _weight(nodes: Nodes, values: Tensor | None) -> str:
+def _weight(nodes: Operators, values: Tensor | None) -> str:
     assert values is not None
     return nodes.constant(values.detach().to("cpu", torch.float32).numpy())
 
 
-def _double(nodes: Nodes, values: Tensor) -> str:
+def _double(nodes: Operators, values: Tensor) -> str:
     return nodes.constant(values.detach().to("cpu", torch.float64).numpy())
 
 
-def _number(nodes: Nodes, value: float) -> str:
+def _number(nodes: Operators, value: float) -> str:
     return nodes.constant(np.array(value, dtype=np.float64))

@@ -7,17 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+import torch
+from onnx import ModelProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from tame import __version__
-from tame.core.errors import UsageError
+from tame.core.errors import UsageError, require
+from tame.parts.network import Network
+from tame.parts.operators import ML, Attribute
+from tame.parts.traced_modules import converted, program_of
 
 OPSET, ML_OPSET, IR_VERSION = 20, 3, 9  # of 2023: what runtimes of the last years read
-ML = "ai.onnx.ml"  # the operators on texts
-FLOAT, DOUBLE, INT64, TEXT, BYTES = (
-    TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64, TensorProto.STRING, TensorProto.UINT8
-)  # fmt: skip
-Attribute = int | float | Sequence[int] | Sequence[str] | str
+MOST_BYTES = 2**31 - 1  # of a file: what its format can hold
 
 
 class Nodes:
@@ -83,6 +85,11 @@ class Nodes:
         self._nodes.append(helper.make_node("If", [condition], [name], name=name, **graphs))
         return name
 
+    def module(self, whole: nn.Module, given: str, *, example: Tensor, name: str) -> list[str]:
+        """See Operators."""
+        program = program_of(whole, example, {0: torch.export.Dim("n", min=1)}, name=name)
+        return self.include(converted(program, _graph_of, name=name), given)
+
     def include(self, graph: onnx.GraphProto, given: str) -> list[str]:
         """The outputs of another graph that is given one value. Its nodes and weights become those of this one."""
         names = {graph.input[0].name: given, "": ""}
@@ -91,17 +98,38 @@ class Nodes:
             own.CopyFrom(tensor)
             own.name = names[tensor.name] = self._new()
             self._weights.append(own)
-        for node in graph.node:
-            names |= {name: self._new() for name in node.output if name}
-            own_node = onnx.NodeProto()
-            own_node.CopyFrom(node)
-            own_node.ClearField("input")
-            own_node.ClearField("output")
-            own_node.input.extend(names[name] for name in node.input)
-            own_node.output.extend(names[name] for name in node.output)
-            own_node.name = own_node.output[0]
-            self._nodes.append(own_node)
+        self._nodes += self._renamed(graph.node, names)
         return [names[value.name] for value in graph.output]
+
+    def _renamed(self, nodes: Sequence[onnx.NodeProto], names: dict[str, str]) -> list[onnx.NodeProto]:
+        """Copies of nodes, with names of this graph; names: what they are given, which grows by what they make."""
+        found = []
+        for node in nodes:
+            names |= {name: self._new() for name in node.output if name}
+            own = onnx.NodeProto()
+            own.CopyFrom(node)
+            for side in ("input", "output"):
+                own.ClearField(side)
+                getattr(own, side).extend(names[name] for name in getattr(node, side))
+            own.name = own.output[0]
+            own.ClearField("metadata_props")  # of the exporter, with lines of code and folders of this machine
+            own.ClearField("doc_string")
+            for attribute in own.attribute:
+                for part in [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs:
+                    self._rename_part(part, dict(names))
+            found.append(own)
+        return found
+
+    def _rename_part(self, part: onnx.GraphProto, names: dict[str, str]) -> None:
+        """The same inside a graph that belongs to a node, as those of loops do."""
+        for value in [*part.input, *part.initializer]:
+            names[value.name] = value.name = self._new()
+        inside = self._renamed(part.node, names)
+        part.ClearField("node")
+        part.node.extend(inside)
+        part.ClearField("value_info")
+        for value in part.output:
+            value.name = names[value.name]
 
     def cast(self, value: str, kind: int) -> str:
         """The same in another type."""
@@ -124,8 +152,8 @@ class Nodes:
         self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
-    def model(self, metadata: Mapping[str, str], *, about: str) -> onnx.ModelProto:
-        """The whole, with texts by name. about: what it does, in a sentence."""
+    def model(self, metadata: Mapping[str, str], *, about: str) -> ModelProto:
+        """The whole, with texts by name. about: what it does, in a sentence. Raises UsageError for one too large."""
         graph = helper.make_graph(
             self._nodes, "tame", self._inputs, self._outputs, doc_string=about,
             initializer=[*self._constants.values(), *self._weights],
@@ -135,6 +163,8 @@ class Nodes:
             ir_version=IR_VERSION, producer_name="TAME", producer_version=__version__, doc_string=about,
         )  # fmt: skip
         helper.set_model_props(made, dict(metadata))
+        size = made.ByteSize()
+        require(size <= MOST_BYTES, f"the model is {size / 1e9:.1f} GB large; one ONNX file holds 2.1 GB at most")
         return made
 
     def _new(self) -> str:
@@ -154,3 +184,16 @@ def _require_unicode(value: Attribute) -> None:
                 text.encode()
             except UnicodeEncodeError:
                 raise UsageError(f"{text!r} cannot be in an ONNX file: it is not Unicode text") from None
+
+
+def graph_of(network: Network, write: Callable[[Network, type[Nodes]], tuple[Nodes, Mapping[str, str]]]) -> ModelProto:
+    """A network as an ONNX graph. write: how its kind of data writes it down. Raises UsageError."""
+    nodes, metadata = write(network, Nodes)
+    return nodes.model(metadata, about=f"A model of the kind {network.kind!r}, tuned by TAME")
+
+
+def _graph_of(program: ExportedProgram) -> onnx.GraphProto:
+    made = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False)
+    assert made is not None
+    proto = made.model_proto
+    return (onnx.inliner.inline_local_functions(proto) if proto.functions else proto).graph

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tame.core.evaluation import ClassAnswers, Refusal, Tempering
-from tame.core.exported import Exported
+from tame.core.exported import Exported, Quantized
 from tame.core.result import Result
 from tame.core.result_parts import EnsembleRow, UnlikeRow
 from tame.report import formats, words
+
+ALIKE = 1.25  # times as long, that a short measurement does not tell from as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,26 @@ def sentences(result: Result, *, brief: bool = False) -> list[str]:
 
 def of_export(about: Exported) -> str:
     """What a file for other programs was compared on, and how far it was from TAME."""
+    if (less := about.int8) is not None:
+        size = f"{_size(about.size_bytes)}, {_percent(less.saved)} less than in 32 bits"
+        speed = "about as long" if 1 / ALIKE < less.times < ALIKE else f"{less.times:.1f} times as long"
+        said = of_int8(less, about.parity[0].what)
+        return f"written as {about.file} ({size}), with weights in 8 bits: {said}; it takes {speed} ({about.runtime})"
     same = "numbers" if about.task == "regression" else "labels"
     parts = ", ".join(f"{each.n:,} {each.what}" for each in about.parity)
     largest = max((each.largest for each in about.parity), default=0.0)
     return (
         f"written as {about.file} ({_size(about.size_bytes)}), which gives the same {same} as tame predict on {parts}; "
         f"largest difference {largest:.1e} ({about.runtime})"
+    )
+
+
+def of_int8(about: Quantized, what: str) -> str:
+    """What weights in 8 bits change. what: the examples that it was judged on."""
+    change = f"{about.value:+.3f} ({about.low:+.3f} to {about.high:+.3f}, 95 % interval, paired)"
+    return (
+        f"{about.changed:,} of {about.n:,} {what} have another label, and the accuracy on them is {about.after:.3f} "
+        f"instead of {about.before:.3f}, {change}"
     )
 
 

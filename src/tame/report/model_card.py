@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
+from tame.core.exported import Exported
 from tame.core.result import Result
 from tame.kinds.known import KINDS
 from tame.report import formats, words
-from tame.report.delivered_section import sentences
+from tame.report.delivered_section import of_export, sentences
 
 # What a hub calls a task; it has no name for numbers from pictures or texts.
 PIPELINES = (
@@ -27,8 +29,11 @@ class OnHub:
     dataset: str = ""
 
 
-def model_card(result: Result, hub: OnHub | None = None) -> str:
-    """The README.md of a model folder: what the network does, how good it is, how to use it."""
+def model_card(result: Result, exports: Sequence[Exported] = (), hub: OnHub | None = None) -> str:
+    """The README.md of a model folder: what the network does, how good it is, how to use it.
+
+    exports: the files that were written of it, and how far each was from it; hub: other places that it names.
+    """
     hub = hub or OnHub()
     score, backbone, own = result.score, result.backbone, KINDS.get(result.kind).words
     data = PurePath(result.data).name
@@ -62,6 +67,7 @@ def model_card(result: Result, hub: OnHub | None = None) -> str:
         *([formats.sentence(edited)] if (edited := words.edited(result)) else []),
         f"{own.takes} {_limit(result)}",
         *([" ".join(told)] if (told := sentences(result)) else []),
+        *(formats.inert(formats.sentence(of_export(each))) for each in exports),
         f"```\n{words.predict_command(replace(result, study='MODEL_FOLDER'), str)}\n```",
     ]
     return "\n".join(front) + "\n\n" + "\n\n".join(body) + "\n"

@@ -16,18 +16,20 @@ onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 
-from tame.app.onnx_export import parity  # noqa: E402
+from tame.app.model_files import onnx_runner, parity  # noqa: E402
 from tame.core.errors import UsageError  # noqa: E402
 from tame.core.recipe import Recipe  # noqa: E402
 from tame.data.views import square_view  # noqa: E402
 from tame.kinds.onnx import METADATA  # noqa: E402
-from tame.kinds.pictures.onnx_picture import PICTURE, asked, extremes, graph, square_nodes  # noqa: E402
+from tame.kinds.pictures.onnx_picture import PICTURE, asked, extremes, square_nodes, write  # noqa: E402
 from tame.parts.backbones import build_backbone  # noqa: E402
 from tame.parts.familiar import familiar  # noqa: E402
 from tame.parts.mlp import head_of  # noqa: E402
 from tame.parts.models import MODELS, init_module  # noqa: E402
 from tame.parts.network import Network  # noqa: E402
-from tame.parts.onnx_nodes import BYTES, DOUBLE, Nodes  # noqa: E402
+from tame.parts.onnx_nodes import Nodes, graph_of  # noqa: E402
+from tame.parts.operators import BYTES, DOUBLE  # noqa: E402
+from tame.parts.torch_programs import program_file, program_runner  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -92,10 +94,10 @@ def backbone_network(name="resnet10t", pooled=0, **changes):
 
 
 def compared(network, *, most=1e-5):
-    content = graph(network).SerializeToString()
+    content = graph_of(network, write).SerializeToString()
     read = asked(network, [noise(40, 60), noise(90, 50), noise(SIZE, SIZE)], what="pictures")
     for each in (read, *extremes(network, read)):
-        assert parity(content, network, each).largest < most
+        assert parity(onnx_runner(content), network, each).largest < most
     return content
 
 
@@ -121,10 +123,10 @@ def test_the_distance_from_the_training_pictures_is_said_too():
     network = backbone_network()
     features = torch.randn(200, network.backbone.width(0), generator=torch.Generator().manual_seed(0)).abs()
     network = replace(network, familiar=familiar(features))
-    content = graph(network).SerializeToString()
+    content = graph_of(network, write).SerializeToString()
     read = asked(network, [noise(40, 60), noise(90, 50)], what="pictures")
     assert read.distances is not None
-    assert parity(content, network, read).distance < 1e-4
+    assert parity(onnx_runner(content), network, read).distance < 1e-4
 
 
 def test_what_runs_in_half_precision_is_compared_in_single_precision_and_says_so():
@@ -147,5 +149,16 @@ class Odd(nn.Module):
 
 @pytest.mark.slow
 def test_a_network_that_onnx_cannot_hold_is_refused_and_the_part_is_named():
-    with pytest.raises(UsageError, match=r"the network has a part that ONNX does not have: .*(data-dependent|guard)"):
-        graph(replace(scratch_network(), module=Odd().eval()))
+    with pytest.raises(
+        UsageError, match=r"the network cannot be traced: .*data-dependent.* \(test_onnx_picture\.py, line \d+: return"
+    ):
+        graph_of(replace(scratch_network(), module=Odd().eval()), write)
+
+
+@pytest.mark.slow
+def test_a_program_of_pictures_says_the_same_for_any_size():
+    network = backbone_network(**{"input.views": 2})
+    read = asked(network, [noise(40, 60), noise(90, 50), noise(SIZE, SIZE)], what="pictures")
+    run = program_runner(program_file(network, write, read.feeds[0]))
+    for each in (read, *extremes(network, read)):
+        assert parity(run, network, each).largest < 1e-5

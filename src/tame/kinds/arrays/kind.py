@@ -50,6 +50,7 @@ OWN_ARRAYS = Kind(
     source="tame.kinds.arrays.source:read",
     material="tame.kinds.arrays.material:open_material",
     prediction="tame.kinds.arrays.prediction:PREDICTION",
+    onnx="tame.kinds.arrays.onnx_arrays:ONNX",
     own_model="tame.kinds.arrays.sameness:OWN_MODEL",
     examples="tame.kinds.arrays.examples:read",
 )

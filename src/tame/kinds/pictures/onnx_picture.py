@@ -1,26 +1,27 @@
-"""A delivered model of pictures as one ONNX graph: pixels in, classes or numbers out. Needs the extra `onnx`."""
+"""A delivered model of pictures for other programs: pixels in, classes or numbers out."""
 
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import onnx
 import PIL
 import torch
-from onnx import ModelProto
 from torch import Tensor, nn
 
 from tame.core.config import StudyConfig
-from tame.core.errors import DataError, UsageError, require
-from tame.data.image_decoding import decode
+from tame.core.errors import DataError, require
+from tame.data.given_pictures import pictures_alone, pixels_of_given
+from tame.data.image_decoding import decode_bytes, judged_warnings, read_bytes
 from tame.data.image_depth import UnreadablePicture
+from tame.data.image_loading import content_of
 from tame.kinds.kind import Known
-from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, OnnxForm, validation_ids
+from tame.kinds.onnx import CHECK, METADATA, SCHEMA, Asked, N, OnnxForm, spaced, truth_of, validation_ids
 from tame.kinds.pictures.features import Pictures
 from tame.kinds.pictures.listing import listing_of
 from tame.kinds.pictures.prediction import bits_of, find_pictures, looked_at
@@ -29,12 +30,12 @@ from tame.kinds.prediction import distances
 from tame.parts.losses import LOSSES
 from tame.parts.network import Network
 from tame.parts.onnx_networks import add_outputs, canonical_nodes, distance_nodes, together_nodes
-from tame.parts.onnx_nodes import BYTES, DOUBLE, FLOAT, OPSET, Nodes
+from tame.parts.operators import BYTES, DOUBLE, FLOAT, Operators
+from tame.parts.traced_modules import TRACED
 
 MOST_PICTURES = 100  # that are compared, evenly spaced ones of more
 PICTURE = "picture"
 BITS = 2.0**22  # of the weights of a filter, which Pillow rounds to whole numbers
-TRACED = 3  # pictures: with one, the exporter takes their number for a fixed one
 VERTICAL_FIRST = 13  # the first Pillow that may begin with the height
 CPU = torch.device("cpu")
 DECODED = "the file is decoded before: pixels in RGB, one byte a colour, turned upright by EXIF, transparency on white"
@@ -59,13 +60,13 @@ class _Whole(nn.Module):
         return self.head(features), features
 
 
-def graph(network: Network) -> ModelProto:
+def write(network: Network, start: Callable[[Sequence[str]], N]) -> tuple[N, Mapping[str, str]]:
     """From pixels to probabilities: cropped, resized, normalised, judged in every view of the recipe.
 
     Raises UsageError for a network with an operator that ONNX does not have.
     """
     recipe, own = network.recipe.input, network.backbone
-    nodes = Nodes([PICTURE])
+    nodes = start([PICTURE])
     given = nodes.input(PICTURE, BYTES, ["n", "height", "width", 3])
     filter_name = "bicubic" if own is None else str(own.config.get("interpolation", "bicubic"))
     square = square_nodes(nodes, given, size=recipe.size, crop=recipe.crop, bilinear=filter_name == "bilinear")
@@ -74,7 +75,8 @@ def graph(network: Network) -> ModelProto:
     if recipe.views > 1:
         mirror = nodes.op("Gather", seen, nodes.whole(*range(recipe.size - 1, -1, -1)), axis=3)
         seen = nodes.op("Concat", seen, mirror, axis=0)
-    found = nodes.include(_exported(network).graph, seen)
+    example = torch.linspace(-1, 1, TRACED * 3 * recipe.size**2).view(TRACED, 3, recipe.size, recipe.size)
+    found = nodes.module(_Whole(network).eval(), seen, example=example, name="the network" if own is None else own.name)
     if recipe.views > 1:  # the pictures themselves, and then all of them mirrored
         widths = [LOSSES.get(network.recipe.loss.name).num_outputs(len(network.labels))]
         widths += [] if own is None else [own.width(network.recipe.model.pooled)]
@@ -93,7 +95,7 @@ def graph(network: Network) -> ModelProto:
         "inputs": [{"name": PICTURE, "kind": "picture", "type": "uint8", "shape": ["n", "height", "width", 3]}],
         "outputs": outputs, "shortest": network.shortest, "outside": list(_outside(network)),
     }  # fmt: skip
-    return nodes.model({METADATA: json.dumps(about, ensure_ascii=False)}, about="A model of pictures, tuned by TAME")
+    return nodes, {METADATA: json.dumps(about, ensure_ascii=False)}
 
 
 def _colours(network: Network, name: str) -> np.ndarray:
@@ -107,47 +109,31 @@ def _outside(network: Network) -> Iterable[str]:
     return (DECODED, SHRUNK.format(network.shortest)) if network.shortest else (DECODED,)
 
 
-def _exported(network: Network) -> ModelProto:
-    """Backbone and head, from normalised pictures. Raises UsageError where torch cannot write it."""
-    size = network.recipe.input.size
-    whole = _Whole(network).eval()
-    example = torch.linspace(-1, 1, TRACED * 3 * size * size).view(TRACED, 3, size, size)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of the exporter, about itself
-            made = torch.onnx.export(
-                whole, (example,), dynamo=True, opset_version=OPSET, verbose=False,
-                dynamic_shapes={"x": {0: torch.export.Dim("n", min=1)}},
-            )  # fmt: skip
-    except torch.onnx.OnnxExporterError as problem:
-        cause = problem.__cause__ or problem
-        name = "the network" if network.backbone is None else network.backbone.name
-        raise UsageError(f"{name} has a part that ONNX does not have: {str(cause).splitlines()[0][:300]}") from None
-    assert made is not None
-    proto = made.model_proto
-    return onnx.inliner.inline_local_functions(proto) if proto.functions else proto
-
-
 # From pixels of any size to the square that the network sees
 
 
-def square_nodes(nodes: Nodes, pixels: str, *, size: int, crop: float, bilinear: bool) -> str:
+def square_nodes(nodes: Operators, pixels: str, *, size: int, crop: float, bilinear: bool) -> str:
     """(n, 3, size, size) float64, whole numbers, of pixels (n, H, W, 3): as `square_view` of the picture itself.
 
     Source: Pillow, Resample.c: weights in double precision, rounded to whole numbers of 2^-22, and after each pass a
     level of 0 to 255.
     """
     x = nodes.cast(nodes.op("Transpose", pixels, perm=[0, 3, 1, 2]), DOUBLE)
-    shape = nodes.cast(nodes.op("Shape", x), DOUBLE)
-    height, width = (nodes.op("Gather", shape, nodes.constant(np.array(axis)), axis=0) for axis in (2, 3))
+    first = nodes.op(
+        "Gather", nodes.op("Gather", x, nodes.constant(np.array(0)), axis=0), nodes.constant(np.array(0)), axis=0
+    )
+    rows, columns = (
+        _places(nodes, nodes.op("Gather", first, nodes.constant(np.array(0)), axis=axis)) for axis in (1, 0)
+    )
+    height, width = (nodes.op("ReduceSum", _ones(nodes, each), nodes.whole(0), keepdims=0) for each in (rows, columns))
     side = nodes.op("Mul", nodes.op("Min", height, width), _number(nodes, crop))
-    down = _weights(nodes, height, side, size, bilinear)
-    across = nodes.op("Transpose", _weights(nodes, width, side, size, bilinear), perm=[1, 0])
+    down = _weights(nodes, rows, height, side, size=size, bilinear=bilinear)
+    across = nodes.op("Transpose", _weights(nodes, columns, width, side, size=size, bilinear=bilinear), perm=[1, 0])
 
-    def vertical(own: Nodes, values: str) -> str:
+    def vertical(own: Operators, values: str) -> str:
         return _levels(own, own.op("MatMul", down, values))
 
-    def horizontal(own: Nodes, values: str) -> str:
+    def horizontal(own: Operators, values: str) -> str:
         return _levels(own, own.op("MatMul", values, across))
 
     # From Pillow 13 on the height goes first where it loses more than twice as many pixels (found by trying sizes).
@@ -161,7 +147,18 @@ def square_nodes(nodes: Nodes, pixels: str, *, size: int, crop: float, bilinear:
     )  # fmt: skip
 
 
-def _weights(nodes: Nodes, length: str, side: str, size: int, bilinear: bool) -> str:
+def _places(nodes: Operators, values: str) -> str:
+    """(L,) float64 the numbers from 0 on, as many as there are values."""
+    counted = nodes.op("CumSum", _ones(nodes, values), nodes.constant(np.array(0)))
+    return nodes.op("Sub", counted, _number(nodes, 1.0))
+
+
+def _ones(nodes: Operators, values: str) -> str:
+    """(L,) float64 ones, as many as there are values, which are finite."""
+    return nodes.op("Add", nodes.op("Mul", values, _number(nodes, 0.0)), _number(nodes, 1.0))
+
+
+def _weights(nodes: Operators, every: str, length: str, side: str, *, size: int, bilinear: bool) -> str:
     """(size, length) whole numbers of 2^-22: how much each pixel of a row counts for each of the square's."""
     one, half = _number(nodes, 1.0), _number(nodes, 0.5)
     # Pillow takes the edges of the box in single precision.
@@ -175,7 +172,6 @@ def _weights(nodes: Nodes, length: str, side: str, size: int, bilinear: bool) ->
     centre = nodes.op("Add", nodes.cast(low, DOUBLE), nodes.op("Mul", steps, scale))
     first = nodes.op("Floor", nodes.op("Add", nodes.op("Sub", centre, reach), half))
     last = nodes.op("Floor", nodes.op("Add", nodes.op("Add", centre, reach), half))
-    every = nodes.op("Range", _number(nodes, 0.0), length, one)
     inside = nodes.op("And", nodes.op("GreaterOrEqual", every, first), nodes.op("Less", every, last))
     away = nodes.op("Add", nodes.op("Sub", every, centre), half)
     away = nodes.op("Abs", nodes.op("Mul", away, nodes.op("Div", one, wide)))
@@ -185,7 +181,7 @@ def _weights(nodes: Nodes, length: str, side: str, size: int, bilinear: bool) ->
     return nodes.op("Mul", rounded, nodes.op("Sign", weight))
 
 
-def _filter(nodes: Nodes, x: str, bilinear: bool) -> str:
+def _filter(nodes: Operators, x: str, bilinear: bool) -> str:
     """The filter at distances x from its centre, 0 beyond its reach."""
     one, zero = _number(nodes, 1.0), _number(nodes, 0.0)
     if bilinear:
@@ -203,13 +199,13 @@ def _filter(nodes: Nodes, x: str, bilinear: bool) -> str:
     return nodes.op("Where", nodes.op("Less", x, one), near, beyond)
 
 
-def _levels(nodes: Nodes, sums: str) -> str:
+def _levels(nodes: Operators, sums: str) -> str:
     """Levels from 0 to 255 of sums in 2^-22."""
     level = nodes.op("Floor", nodes.op("Div", nodes.op("Add", sums, _number(nodes, BITS / 2)), _number(nodes, BITS)))
     return nodes.op("Min", nodes.op("Max", level, _number(nodes, 0.0)), _number(nodes, 255.0))
 
 
-def _number(nodes: Nodes, value: float) -> str:
+def _number(nodes: Operators, value: float) -> str:
     return nodes.constant(np.array(value, dtype=np.float64))
 
 
@@ -218,29 +214,47 @@ def _number(nodes: Nodes, value: float) -> str:
 
 def of_study(network: Network, config: StudyConfig, known: Known, folder: Path) -> Asked:
     """The validation pictures of a study. Raises DataError where its data is gone."""
-    wanted = validation_ids(config, folder)
-    files = [(each.id, each.path) for each in listing_of(config, folder).pictures if each.id in wanted]
-    require(bool(files), f"no validation picture of the study is in {config.data}; {CHECK}", error=DataError)
-    return _of_files(network, files, what="validation pictures")
+    wanted, listing = validation_ids(config, folder), listing_of(config, folder)
+    pictures = [each for each in listing.pictures if each.id in wanted]
+    require(bool(pictures), f"no validation picture of the study is in {config.data}; {CHECK}", error=DataError)
+    pictures = [pictures[place] for place in spaced(len(pictures), MOST_PICTURES)]
+    labels = [listing.classes[each.label] for each in pictures] if listing.classes else []
+    truth = truth_of(network, known, [each.id for each in pictures], labels)
+    pixels = _decoded(network, ((each.id, partial(content_of, each)) for each in pictures))
+    return replace(asked(network, pixels, what="validation pictures"), truth=truth)
 
 
 def of_path(network: Network, path: Path) -> Asked:
     """The pictures of a folder, or one. Raises UsageError and DataError."""
     files, _ = find_pictures([path])
     require(bool(files), f"{path} holds no pictures", error=DataError)
-    return _of_files(network, files, what=f"pictures of {path.name}")
+    chosen = [files[place] for place in spaced(len(files), MOST_PICTURES)]
+    pixels = _decoded(network, ((name, partial(read_bytes, file)) for name, file in chosen))
+    return asked(network, pixels, what=f"pictures of {path.name}")
 
 
-def _of_files(network: Network, files: Sequence[tuple[str, str]], *, what: str) -> Asked:
-    chosen = np.unique(np.linspace(0, len(files) - 1, min(len(files), MOST_PICTURES)).astype(int))
+def of_inputs(network: Network, x: object) -> Asked:
+    """Pictures that are given from Python, as `predict` takes them. Raises UsageError and DataError."""
     pixels = []
-    for place in chosen:
-        name, path = files[place]
+    for number, each in islice(enumerate(pictures_alone(x)), MOST_PICTURES):
         try:
-            pixels.append(decode(path, shortest=network.shortest, bits=bits_of(network)))
+            pixels.append(pixels_of_given(each, shortest=network.shortest, bits=bits_of(network)))
+        except UnreadablePicture as problem:
+            raise DataError(f"picture {number} cannot be read: {problem}") from None
+    require(bool(pixels), "no pictures were given", error=DataError)
+    return asked(network, pixels, what="pictures given")
+
+
+def _decoded(network: Network, files: Iterable[tuple[str, Callable[[], bytes]]]) -> list[np.ndarray]:
+    """The pixels of pictures, by name and what reads them. Raises DataError where one cannot be read."""
+    pixels = []
+    for name, read in files:
+        try:
+            with judged_warnings():
+                pixels.append(decode_bytes(read(), shortest=network.shortest, bits=bits_of(network)))
         except UnreadablePicture as problem:
             raise DataError(f"{name}: {problem}") from None
-    return asked(network, pixels, what=what)
+    return pixels
 
 
 def extremes(network: Network, read: Asked) -> list[Asked]:
@@ -263,4 +277,4 @@ def asked(network: Network, pixels: Sequence[np.ndarray], *, what: str) -> Asked
     return Asked(what, [{PICTURE: each[None]} for each in pixels], outputs.double().numpy(), distances(network, seen))
 
 
-ONNX = OnnxForm(graph=graph, of_study=of_study, of_path=of_path, extremes=extremes)
+ONNX = OnnxForm(write=write, of_study=of_study, of_path=of_path, of_inputs=of_inputs, extremes=extremes)

@@ -1,4 +1,4 @@
-"""The encoding of rows as nodes of an ONNX graph, in float64 as in `data/encode.py`. Needs the extra `onnx`."""
+"""The encoding of rows in operators, in float64 as in `data/encode.py`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tame.data.encode import (
 )
 from tame.data.table_cells import BOOLEANS, LARGEST, MARKS, NEITHER, SOFT_MARKS
 from tame.data.tables import MISSING, UNSEEN, Column
-from tame.parts.onnx_nodes import DOUBLE, FLOAT, ML, TEXT, Nodes
+from tame.parts.operators import DOUBLE, FLOAT, ML, TEXT, Operators
 
 # Of the quantile of the normal distribution. Source: Moshier, Cephes Mathematical Library, ndtri (as in scipy).
 _MIDDLE = (
@@ -58,7 +58,7 @@ class Given:
     code_at: dict[str, int]
 
 
-def given_nodes(nodes: Nodes, columns: Sequence[Column]) -> Given:
+def given_nodes(nodes: Operators, columns: Sequence[Column]) -> Given:
     """One input for each column: numbers and days as float64, categories as texts; all (n,)."""
     numbers = [each for each in columns if each.kind in ("number", "date")]
     texts = [each for each in columns if each.kind in ("category", "boolean")]
@@ -74,7 +74,7 @@ def given_nodes(nodes: Nodes, columns: Sequence[Column]) -> Given:
     )  # fmt: skip
 
 
-def row_nodes(nodes: Nodes, encoder: Encoder, given: Given, columns: Sequence[Column]) -> RowNodes:
+def row_nodes(nodes: Operators, encoder: Encoder, given: Given, columns: Sequence[Column]) -> RowNodes:
     """As `Encoder.transform` of the given columns."""
     numbers = [plan for plan in encoder.plans if isinstance(plan, NumberPlan)]
     texts = [plan for plan in encoder.plans if isinstance(plan, CategoryPlan)]
@@ -98,7 +98,7 @@ def row_nodes(nodes: Nodes, encoder: Encoder, given: Given, columns: Sequence[Co
 Block = tuple[str, list[tuple[str, int]]]  # a matrix (n, k) float32, and which number of which column each is
 
 
-def _number_blocks(nodes: Nodes, plans: Sequence[NumberPlan], given: Given) -> list[Block]:
+def _number_blocks(nodes: Operators, plans: Sequence[NumberPlan], given: Given) -> list[Block]:
     blocks: list[Block] = []
     pieces = [plan for plan in plans if plan.enters == "piecewise"]
     scaled = [plan for plan in plans if plan.enters in ("plain", "piecewise")]
@@ -116,7 +116,7 @@ def _number_blocks(nodes: Nodes, plans: Sequence[NumberPlan], given: Given) -> l
 
 
 def _category_blocks(
-    nodes: Nodes, plans: Sequence[CategoryPlan], given: Given, columns: Sequence[Column]
+    nodes: Operators, plans: Sequence[CategoryPlan], given: Given, columns: Sequence[Column]
 ) -> list[Block]:
     blocks: list[Block] = []
     pairs = [plan for plan in plans if plan.enters == "pair"]
@@ -144,7 +144,7 @@ def _category_blocks(
 # Numbers
 
 
-def _scaled(nodes: Nodes, plans: Sequence[NumberPlan], given: Given) -> str:
+def _scaled(nodes: Operators, plans: Sequence[NumberPlan], given: Given) -> str:
     """(n, k) as `NumberPlan.scaled` of these columns, in their order."""
     plain = [plan for plan in plans if plan.spread]
     ranked = [plan for plan in plans if not plan.spread]
@@ -162,14 +162,14 @@ def _scaled(nodes: Nodes, plans: Sequence[NumberPlan], given: Given) -> str:
     return nodes.taken(nodes.beside(*parts), [order[plan.name] for plan in plans])
 
 
-def _values(nodes: Nodes, plans: Sequence[NumberPlan], given: Given, instead: Sequence[float]) -> tuple[str, str]:
+def _values(nodes: Operators, plans: Sequence[NumberPlan], given: Given, instead: Sequence[float]) -> tuple[str, str]:
     """(n, k) the values of these columns, those that are missing replaced; and which ones are."""
     own = nodes.taken(given.numbers, [given.number_at[plan.name] for plan in plans])
     missing = nodes.op("IsNaN", own)
     return nodes.op("Where", missing, _row(nodes, instead), own), missing
 
 
-def _pieces(nodes: Nodes, plans: Sequence[NumberPlan], given: Given) -> str:
+def _pieces(nodes: Operators, plans: Sequence[NumberPlan], given: Given) -> str:
     """(n, k) the piecewise encodings of these columns, one after the other."""
     starts = np.concatenate([plan.edges[:-1] for plan in plans])
     widths = np.concatenate([np.diff(plan.edges) for plan in plans])
@@ -182,7 +182,7 @@ def _pieces(nodes: Nodes, plans: Sequence[NumberPlan], given: Given) -> str:
     return nodes.op("Min", nodes.op("Max", share, _row(nodes, low)), _row(nodes, high))
 
 
-def _rank(nodes: Nodes, plans: Sequence[NumberPlan], values: str) -> str:
+def _rank(nodes: Operators, plans: Sequence[NumberPlan], values: str) -> str:
     """(n, k) ranks from 0 to 1 as `_rank` of `data/encode.py`; each column's knots are searched by halving."""
     size = 1 << max((len(plan.knots) - 1).bit_length() for plan in plans)  # a power of two, for all columns
     table = np.full((3, len(plans), size), np.inf)
@@ -218,7 +218,7 @@ def _rank(nodes: Nodes, plans: Sequence[NumberPlan], values: str) -> str:
     return nodes.op("Where", nodes.op("Greater", values, highest), _number(nodes, 1.0), rank)
 
 
-def _normal(nodes: Nodes, rank: str) -> str:
+def _normal(nodes: Operators, rank: str) -> str:
     """The quantiles of the normal distribution, as `scipy.special.ndtri` at ranks that are not at the very ends."""
     one, half = _number(nodes, 1.0), _number(nodes, 0.5)
     low = nodes.op("Max", rank, _number(nodes, _LEAST_RANK))
@@ -235,7 +235,7 @@ def _normal(nodes: Nodes, rank: str) -> str:
     return nodes.op("Where", nodes.op("Greater", y, _number(nodes, np.exp(-2.0))), middle, tail)
 
 
-def _ratio(nodes: Nodes, x: str, above: Sequence[float], below: Sequence[float]) -> str:
+def _ratio(nodes: Operators, x: str, above: Sequence[float], below: Sequence[float]) -> str:
     """A polynomial over another, the highest power first."""
     found = []
     for numbers in (above, below):
@@ -246,14 +246,14 @@ def _ratio(nodes: Nodes, x: str, above: Sequence[float], below: Sequence[float])
     return nodes.op("Div", *found)
 
 
-def _within(nodes: Nodes, values: str, most: float) -> str:
+def _within(nodes: Operators, values: str, most: float) -> str:
     return nodes.op("Min", nodes.op("Max", values, _number(nodes, -most)), _number(nodes, most))
 
 
 # Categories
 
 
-def _code(nodes: Nodes, texts: str, column: Column) -> str:
+def _code(nodes: Operators, texts: str, column: Column) -> str:
     """(n,) the code of each text, as in `Table`: UNSEEN for one that is not known, MISSING for a mark of nothing."""
     known = words_of(column)
     return nodes.op(
@@ -273,7 +273,7 @@ def words_of(column: Column) -> dict[str, int]:
     return {**marks, **{way(text): code for text, code in every.items() for way in (str.lower, str.title, str.upper)}}
 
 
-def _own_codes(nodes: Nodes, plans: Sequence[CategoryPlan], given: Given, columns: Sequence[Column]) -> str:
+def _own_codes(nodes: Operators, plans: Sequence[CategoryPlan], given: Given, columns: Sequence[Column]) -> str:
     """(n, k) which of its own categories each column has, UNSEEN for one that it has not, or MISSING."""
     known = {column.name: column.categories for column in columns}
     tables = []
@@ -289,13 +289,13 @@ def _own_codes(nodes: Nodes, plans: Sequence[CategoryPlan], given: Given, column
 # Small things
 
 
-def _column(nodes: Nodes, values: str) -> str:
+def _column(nodes: Operators, values: str) -> str:
     return nodes.op("Unsqueeze", values, nodes.whole(1))
 
 
-def _row(nodes: Nodes, values: Sequence[float] | np.ndarray) -> str:
+def _row(nodes: Operators, values: Sequence[float] | np.ndarray) -> str:
     return nodes.constant(np.asarray(values, dtype=np.float64)[None])
 
 
-def _number(nodes: Nodes, value: float) -> str:
+def _number(nodes: Operators, value: float) -> str:
     return nodes.constant(np.array(value, dtype=np.float64))

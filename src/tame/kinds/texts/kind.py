@@ -64,4 +64,5 @@ TEXTS = Kind(
     source="tame.kinds.texts.source:read",
     material="tame.kinds.tables.material:open_material",
     prediction="tame.kinds.texts.prediction:PREDICTION",
+    onnx="tame.kinds.texts.onnx_text:ONNX",
 )

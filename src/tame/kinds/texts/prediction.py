@@ -24,7 +24,7 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
     texts: list[str] = []
     encodings: list[str] = []
     left: list[Left] = []
-    for path in _files(inputs):
+    for path in files_of(inputs):
         try:
             # A link that was named itself is followed.
             found = read_text(os.path.realpath(path))
@@ -42,11 +42,16 @@ def of_paths(network: Network, inputs: Sequence[Path]) -> Predicted:
 
 def of_inputs(network: Network, x: object, *, by_place: bool) -> Told:
     """What a network says of texts given from Python: a list of str, or one. Raises UsageError for anything else."""
+    return _told(network, given_texts(x))
+
+
+def given_texts(x: object) -> list[str]:
+    """A list of str, or one, as texts are read. Raises UsageError for anything else."""
     given = [x] if isinstance(x, str) else list(x) if isinstance(x, Sequence) else []
     good = bool(given) and all(isinstance(each, str) for each in given)
     if not good:
         raise UsageError(f"this model judges texts: give a list of str, got {type(x).__name__}")
-    return _told(network, [normalised(str(each)) for each in given])
+    return [normalised(str(each)) for each in given]
 
 
 def _told(network: Network, texts: Sequence[str]) -> Told:
@@ -55,7 +60,7 @@ def _told(network: Network, texts: Sequence[str]) -> Told:
     return Told(np.asarray(outputs), distances_of(network, table, featured))
 
 
-def _files(inputs: Sequence[Path]) -> list[Path]:
+def files_of(inputs: Sequence[Path]) -> list[Path]:
     """The files among these, and the texts in folders by their endings. Raises UsageError for what is not there."""
     found: list[Path] = []
     for each in inputs:

@@ -10,18 +10,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 pytest.importorskip("onnx", reason="the extra onnx is not installed")
 
+import tame  # noqa: E402
 from command_line import tame_here  # noqa: E402
 from made_rows import made_network, made_table  # noqa: E402
-from tame.app.onnx_export import export_onnx  # noqa: E402
+from tame.app.model_files import export_model  # noqa: E402
 from tame.core.errors import DataError, StorageError, UsageError  # noqa: E402
 from tame.kinds.onnx import METADATA, onnx_form  # noqa: E402
 from tame.parts.network import write_network  # noqa: E402
+from tame.parts.onnx_nodes import graph_of  # noqa: E402
 from tame.report.delivered_section import of_export  # noqa: E402
+
+
+def build(width=4):
+    return nn.Sequential(nn.Linear(6, width), nn.ReLU(), nn.Linear(width, 3))
+
 
 OLD = Path(__file__).parents[1] / "data" / "old_studies"
 
@@ -115,7 +124,7 @@ def test_the_report_tells_the_files_of_the_delivered_model_and_no_others(studies
         (["table/table", "--check", "none.csv"], 2, "no file none.csv"),
         (["table/table/model"], 2, "holds no study with data to compare on; name data to compare on: --check DATA"),
         (["stopped/stopped"], 2, "stopped/stopped is not finished; continue it with: "),
-        (["own/own"], 2, "was built by a function of your own: tame.load(folder, model=build)"),
+        (["own/own"], 2, "from Python: tame.load('own/own', model=build).export(onnx='model.onnx')"),
         (["nothing"], 2, "the study or model folder nothing does not exist"),
         (["table/table", "--optuna", "x.db"], 2, "give one thing to write: --optuna FILE or --tensorboard FOLDER"),
     ],
@@ -136,9 +145,15 @@ def test_a_file_that_exists_stays_as_it_is(studies, taken):
     assert Path(taken).read_text(encoding="utf-8") == "mine"
 
 
+def test_a_folder_that_exists_is_no_file_and_one_that_does_not_is_not_made(studies):
+    for words, said in ((["--onnx", "table"], "table exists"), (["--pt2", "no/m.pt2"], "there is no folder no")):
+        done = tame_here("export", "table/table", *words, "--check", "table/rows.csv", cache="cache")
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
 def test_the_options_of_the_comparison_go_with_onnx_alone(studies):
     done = tame_here("export", "table/table", "--optuna", "x.db", "--check", "rows.csv", cache="cache")
-    assert (done.returncode, "--check goes with --onnx" in done.stderr) == (2, True)
+    assert (done.returncode, "--check and --int8 go with --onnx and --pt2" in done.stderr) == (2, True)
 
 
 def written(network, folder):
@@ -168,7 +183,7 @@ def rows_of(table, path, num=50):
 def test_a_file_of_every_kind_of_column_is_compared_as_predict_reads_it(tmp_path):
     table = made_table()
     model = written(made_network(table=table), tmp_path)
-    found = export_onnx(model, tmp_path / "m.onnx", check=rows_of(table, tmp_path / "rows.csv"))
+    found = export_model(model, tmp_path / "m.onnx", check=rows_of(table, tmp_path / "rows.csv"))
     assert found.parity[0].n == 50
     assert max(each.largest for each in found.parity) < 2e-6
     said = "written as m.onnx (118 kB), which gives the same labels as tame predict on 50 rows of rows.csv, 157 "
@@ -193,15 +208,12 @@ def test_a_category_that_is_no_unicode_is_refused_by_name(tmp_path):
     columns = [replace(each, categories=("left", "\udcff")) if each.name == "pair" else each for each in table.columns]
     table = replace(table, columns=tuple(columns))
     with pytest.raises(UsageError, match=r"'\\udcff' cannot be in an ONNX file: it is not Unicode text"):
-        onnx_form("table").graph(made_network(table=table))
+        graph_of(made_network(table=table), onnx_form("table").write)
 
 
-@pytest.mark.parametrize(
-    ("kind", "said"), [("texts", "models of texts cannot be ONNX files yet; those of pictures and")]
-)
-def test_kinds_of_data_without_such_a_file_are_told(kind, said):
-    with pytest.raises(UsageError, match=said):
-        onnx_form(kind)
+def test_kinds_of_data_without_such_a_file_are_told():
+    with pytest.raises(UsageError, match="models of passages can be neither ONNX files nor"):
+        onnx_form("language-model")
 
 
 def test_an_empty_table_and_a_disk_that_fails_are_told(tmp_path):
@@ -211,7 +223,93 @@ def test_an_empty_table_and_a_disk_that_fails_are_told(tmp_path):
     empty = tmp_path / "empty.csv"
     empty.write_text(rows.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
     with pytest.raises(DataError):
-        export_onnx(model, tmp_path / "m.onnx", check=empty)
+        export_model(model, tmp_path / "m.onnx", check=empty)
     with pytest.raises(StorageError, match="cannot be written: File name too long"):
-        export_onnx(model, tmp_path / f"{'x' * 250}.onnx", check=rows)
+        export_model(model, tmp_path / f"{'x' * 250}.onnx", check=rows)
     assert not list(tmp_path.glob("*.onnx*"))
+
+
+@pytest.mark.slow
+def test_a_module_of_ones_own_is_written_from_python_with_its_validation_examples(studies, monkeypatch):
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    study = tame.load("own/own", model=build)
+    x = np.load("own/new.npy")
+    found = study.export(onnx="own.onnx")
+    assert found.parity[0].what == "validation examples"
+    session = onnxruntime.InferenceSession("own.onnx")
+    said = session.run(None, {"x": x.astype(np.float32)})
+    for label, probabilities, each in zip(*said[:2], study.predict(x), strict=True):
+        assert (label, probabilities.max()) == (each["label"], pytest.approx(each["probability"], abs=1e-5))
+    again = study.export(onnx="again.onnx", check=x)
+    assert (again.parity[0].n, again.parity[0].what) == (len(x), "examples given")
+
+
+@pytest.mark.slow
+def test_a_program_of_torch_is_written_behind_the_same_comparison(studies):
+    done = tame_here("export", "table/table", "--pt2", "m.pt2", "--check", "table/rows.csv", "--json", cache="cache")
+    assert done.returncode == 0, done.stderr
+    note = json.loads(done.stdout)
+    assert (note["file"], note["runtime"]) == ("m.pt2", f"torch {torch.__version__}")
+    assert [each["labels_differ"] for each in note["parity"]] == [0, 0, 0]
+    program = torch.export.load("m.pt2")
+    rows = {"age": torch.tensor([86.0]).double(), "ward": torch.tensor([0]), "since": torch.tensor([16_400.0]).double()}
+    value = program.module()({**rows, "visits": torch.tensor([3.0]).double()})["value"]
+    assert value.shape == (1,)
+    with zipfile.ZipFile("m.pt2") as archive:
+        assert [
+            name for name in archive.namelist() if b"\x80\x02" in archive.read(name)
+        ] == []  # a pickle's first bytes
+
+
+@pytest.mark.slow
+def test_a_study_is_compared_on_its_own_validation_rows_and_its_card_tells_the_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    numbers, colours = rng.normal(size=(400, 2)), rng.integers(0, 3, 400)
+    sums = numbers.sum(axis=1) + colours
+    lines = [
+        f"{a:.4f},{b:.4f},c{c},{'high' if s > 1 else 'low'}"
+        for (a, b), c, s in zip(numbers, colours, sums, strict=True)
+    ]
+    Path("t.csv").write_text("\n".join(["a,b,colour,label", *lines]) + "\n", encoding="utf-8")
+    study = tame.fit("t.csv", target="label", trials=2, epochs=4, out="s", quiet=True)
+    first = study.export(onnx="m.onnx")
+    assert (first.parity[0].what, first.parity[0].labels_differ, first.int8) == ("validation rows", 0, None)
+    done = tame_here("export", "s", "--onnx", "m8.onnx", "--int8", cache="cache")
+    assert (done.returncode, done.stdout) == (0, "m8.onnx\n"), done.stderr
+    assert "of 320 validation rows have another label" in " ".join(done.stderr.split())
+    less = json.loads(Path("m8.onnx.json").read_text(encoding="utf-8"))["int8"]
+    assert less["after"] == pytest.approx(less["before"] + less["value"])
+    card = Path("s/model/README.md").read_text(encoding="utf-8")
+    assert "Written as m.onnx" in card
+    assert "with weights in 8 bits" in card
+    done = tame_here("verify", "s", cache="cache")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tame_here("resume", "s", "--quiet", cache="cache").returncode == 0
+    assert Path("s/model/README.md").read_text(encoding="utf-8") == card
+    refused = tame_here("export", "s", "--onnx", "other.onnx", "--int8", "--check", "t.csv", cache="cache")
+    assert refused.returncode == 2
+    assert "leave out --check" in " ".join(refused.stderr.split())
+    refused = tame_here("export", "s", "--pt2", "other.pt2", "--int8", cache="cache")
+    assert (refused.returncode, "--int8 goes with --onnx" in refused.stderr) == (2, True)
+    assert not list(tmp_path.glob("other*"))
+
+
+@pytest.mark.slow
+def test_what_was_given_from_python_is_compared_on_what_the_study_kept_of_it(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TAME_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 3))
+    study = tame.fit((x, np.where(x.sum(axis=1) > 0, "yes", "no")), trials=1, epochs=1, out="rows", quiet=True)
+    assert study.export(onnx="rows.onnx").parity[0].n == 80
+    assert study.export(onnx="given.onnx", check=x[:20]).parity[0].what == "rows given"
+    levels = rng.integers(0, 120, (40, 24, 30, 3)) + 120 * (np.arange(40) % 2)[:, None, None, None]
+    pictures = [Image.fromarray(each.astype(np.uint8)) for each in levels]
+    labels = ["dark", "light"] * 20
+    study = tame.fit((pictures, labels), trials=1, epochs=1, out="pictures", backbone="none", quiet=True)
+    assert study.export(onnx="pictures.onnx").parity[0].what == "validation pictures"
+    assert study.export(pt2="pictures.pt2", check=pictures[:3]).parity[0].n == 3
+    with pytest.raises(UsageError, match="give one file to write: onnx= or pt2="):
+        study.export(check=pictures)
