@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tame.core.files import read_bytes
-from tame.core.recipe import Value
+from tame.core.recipe import Recipe, Value
 from tame.core.result import Result
 from tame.evaluate.compare import paired_shares
 from tame.pages.library import Shelf
@@ -46,10 +46,12 @@ def compared(a: Shelf, b: Shelf) -> dict[str, object]:
     own = [Result.from_json(each.followed.state.result or {}) for each in shelves]
     tested = [_tested(each) for each in shelves]
     problem = _apart(own, tested) or _relabelled(*shelves)
+    recipes = [each.winner.recipe for each in own]
+    shown = [Recipe.from_flat(each).shown() for each in recipes]
     recipe = [
-        {"name": name_of(name), "a": _value(own[0].winner.recipe, name), "b": _value(own[1].winner.recipe, name)}
-        for name in dict.fromkeys((*own[0].winner.recipe, *own[1].winner.recipe))
-        if own[0].winner.recipe.get(name) != own[1].winner.recipe.get(name)
+        {"name": name_of(name), "a": _value(recipes[0], name), "b": _value(recipes[1], name)}
+        for name in dict.fromkeys((*shown[0], *shown[1]))
+        if recipes[0].get(name) != recipes[1].get(name)
     ]
     if problem or tested[0] is None or tested[1] is None:
         return {"fits": False, "words": problem, "recipe": recipe, "alone": []}

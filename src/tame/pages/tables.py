@@ -9,7 +9,7 @@ from tame.core.records import DEFAULT
 from tame.pages.library import Shelf
 from tame.pages.views import finding_of, finite, row_words
 from tame.report import formats
-from tame.report.fields import name_of
+from tame.report.search_section import recipe_rows
 from tame.study.columns import EPOCH, METRIC, TRAIN, VALID, Columns, TrialRow
 from tame.study.state import unmuted
 
@@ -49,9 +49,9 @@ def trial_detail(shelf: Shelf, number: int) -> dict[str, object] | None:
     own = columns.recipe(number)
     points = columns.points(number)
     fields = [
-        {"name": name_of(name), "field": name, "value": formats.inert(formats.compact(value)),
-         "default": formats.inert(formats.compact(beside.get(name))), "differs": value != beside.get(name)}
-        for name, value in own.items()
+        {"name": each.name, "field": each.field, "value": formats.inert(each.own),
+         "default": formats.inert(each.default), "differs": each.differs}
+        for each in recipe_rows(own, beside)
     ]  # fmt: skip
     differing = [name for name, value in own.items() if value != beside.get(name) and name != "seed"]
     return {

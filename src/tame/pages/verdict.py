@@ -24,7 +24,7 @@ FITS = {  # by the code of a finding, the first that is there holds
     "cut_short": "Its training was cut short by the clock.",
     "still_improving": "It was still getting better when the training ended.",
 }
-SOUND = "Neither overfitting nor underfitting was found."
+SOUND = "Neither overfitting nor underfitting was found in the network that was chosen."
 LONGER = ("cut_short", "still_improving", "underfitting")  # findings that more time may help
 
 

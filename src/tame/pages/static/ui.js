@@ -85,7 +85,7 @@ export function Command({ text }) {
 export function Findings({ found, mute }) {
   return html`<ul class="findings">${found.map((/** @type {any} */ each) => html`
     <li class=${each.severity} key=${each.code + each.trial}>
-      <strong>${each.title}</strong> ${each.evidence}
+      <strong>${each.title}</strong>${each.trial !== null && html` <span class="fine">trial ${each.trial}</span>`} ${each.evidence}
       ${each.change && html` <span class="fine">${each.to_do}: ${each.change} ${each.outcome}</span>`}
       ${mute && each.can_mute && html` <button class="plain" aria-label=${`Leave out: ${each.title}`} onClick=${() => mute(each.code)}>leave it out</button>`}
     </li>`)}</ul>`;
