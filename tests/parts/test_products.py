@@ -13,6 +13,7 @@ from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.data.tables import Column, Table
 from tame.kinds.tables.material import TableMaterial, TableTask
+from tame.parts import products
 from tame.parts.mlp import Columns, build_table_model
 from tame.parts.products import by_onednn, is_by_onednn, is_heavier, is_heavy, onednn_is_exact, product
 from tame.trial.choose import Chooser
@@ -112,6 +113,14 @@ def test_members_by_onednn_equal_plain_modules_in_any_group(after):
     for own, other in zip(alone[1], plain[1], strict=True):
         torch.testing.assert_close(own.train_loss, other.train_loss, rtol=1e-4, atol=1e-4)  # float32
         torch.testing.assert_close(own.outputs, other.outputs, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_product_that_is_rounded_is_no_exact_one_to_compare_bfloat16_with(monkeypatch, exact):
+    """With units for bfloat16, oneDNN is as fast in float32, since it rounds: bfloat16 pays all the same."""
+    monkeypatch.setattr(products, "onednn_is_exact", lambda: exact)
+    monkeypatch.setattr(products, "_seconds", lambda a, b, wanted, *half: 0.3 if half or wanted else 1.0)
+    assert products.half_pays(CPU) == products.has_half(CPU) == (not exact)
 
 
 def material_of():

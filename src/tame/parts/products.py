@@ -123,7 +123,9 @@ def half_pays(device: torch.device) -> bool:
     """
     chance = torch.Generator().manual_seed(0)
     a, b = (torch.randn(4, *shape, generator=chance).to(device) for shape in ((512, 128), (128, 128)))
-    best = min(_seconds(a, b, wanted) for wanted in ((False, True) if device.type == "cpu" else (False,)))
+    # With units for bfloat16, oneDNN rounds float32 to it: that is no other way to get exact products.
+    ways = (False, True) if device.type == "cpu" and onednn_is_exact() else (False,)
+    best = min(_seconds(a, b, wanted) for wanted in ways)
     return best >= GAIN * _seconds(a, b, False, lambda a, b: product(a.bfloat16(), b))
 
 
