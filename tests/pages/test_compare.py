@@ -12,9 +12,10 @@ pytest.importorskip("starlette", reason="the extra ui is not installed")
 
 from served_pages import serving, unpack
 from tame.core.edits import Edit, Edited
-from tame.core.records import Event
+from tame.core.records import Event, Score
 from tame.evaluate.compare import paired_shares
 from tame.evaluate.score import judged_from
+from tame.pages.compare import unpaired
 from tame.report.formats import shown_signed
 from tame.study.events import Answer, Judgements, OfPart, event_of
 from tame.study.judgements import MOST, also_wrong
@@ -105,3 +106,77 @@ def test_labels_that_were_edited_for_one_of_them_are_no_longer_the_same_question
     answered(pair[1], [])
     page = compare(pair, tmp_path)
     assert "1 label of the test part was edited for one of them alone, so they cannot be compared." in page
+
+
+def changed(folder, kind, **values):
+    """Writes the last event of a kind again, with other values."""
+    record = open_record(folder, read_only=False)
+    last = [event for event in record.each() if event.kind == kind][-1].data
+    record.append([Event(kind, {**last, **values})])
+    record.close()
+    return last
+
+
+def test_other_classes_are_another_question(pair, tmp_path):
+    changed(pair[1], "result", classes=["cold", "hot"])
+    page = compare(pair, tmp_path)
+    assert "They answer different questions (they have other classes), so they cannot be compared." in page
+
+
+def test_the_same_names_with_another_content_are_refused(pair, tmp_path):
+    name = next(iter(sealed(pair[1]).values()))
+    digests = digests_of(pair[1])
+    assert any(each.startswith(f"{name}:") for each in digests), digests[:3]
+    changed(pair[1], "data", digests=[f"{name}:other" if each.startswith(f"{name}:") else each for each in digests])
+    assert "has the same names, but not the same content" in compare(pair, tmp_path)
+
+
+def test_a_picture_that_was_trained_on_may_differ(pair, tmp_path):
+    changed(pair[1], "data", digests=["more.png:other", *digests_of(pair[1])])
+    assert "on the same 10 examples" in compare(pair, tmp_path)
+
+
+def digests_of(folder):
+    record = open_record(folder, read_only=True)
+    found = [event for event in record.each() if event.kind == "data"][-1].data["digests"]
+    record.close()
+    return found
+
+
+def test_a_score_whose_interval_is_doubtful_is_not_told_better(pair, tmp_path):
+    score = {"value": 0.1, "low": 0.1, "high": 0.1, "n": 10, "how": "", "doubt": "the examples are of 1 group only"}
+    changed(pair[1], "result", score=score)
+    page = compare(pair, tmp_path)
+    assert "Which one is better cannot be said: the examples are of 1 group only." in page
+
+
+def test_a_split_with_an_endless_cell_is_not_read(pair, tmp_path):
+    with (pair[1] / "split.csv").open("a") as file:
+        file.write(f"{'x' * 140_000},test\n")
+    assert "cannot be compared" in compare(pair, tmp_path)
+
+
+@pytest.mark.parametrize("is_rising", [True, False])
+def test_the_interval_of_two_scores_holds_what_it_says(is_rising):
+    """Of two independent means of skewed losses, whose own intervals have arms of other lengths."""
+    chance = np.random.default_rng(1)
+    held, rounds = 0, 400
+    for _ in range(rounds):
+        own = [scored(np.sqrt(chance.exponential(size=80))) for _ in range(2)]
+        gain, low, high = unpaired(*own, is_rising=is_rising)
+        assert low <= gain <= high
+        held += low <= 0 <= high
+    assert 0.92 <= held / rounds <= 0.985
+
+
+def scored(values):
+    """A mean with an interval from its logarithm, longer above than below."""
+    mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
+    return Score(mean, mean * np.exp(-1.96 * error / mean), mean * np.exp(1.96 * error / mean), len(values), "")
+
+
+def test_an_interval_with_a_long_arm_is_taken_by_its_arms():
+    """The second error is higher, and the first one's own interval holds it."""
+    gain, low, high = unpaired(Score(1.0, 0.98, 1.5, 40, ""), Score(1.4, 1.38, 1.9, 40, ""), is_rising=False)
+    assert gain == pytest.approx(-0.4)
+    assert low < 0 < high

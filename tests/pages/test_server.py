@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shlex
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +24,7 @@ from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Finding, Point, curve_event, decision_event
 from tame.core.result import Result
+from tame.pages.library import Shelf
 from tame.pages.serve import PORTS, bound
 from tame.study.events import SealOpened
 from tame.study.inbox import Seal, waiting
@@ -108,6 +111,51 @@ def test_old_studies_are_listed_with_what_they_say(tmp_path):
         assert "tame resume" in state(own, known["stopped"])["view"]["next"]["command"]
         page = own.request(f"/s/{known['table']}")[2].decode()
         assert view["score"]["words"] in page, "the first HTML holds it without a script"
+
+
+def test_what_is_copied_into_a_shell_is_quoted(running):
+    """A cost matrix has what a shell takes for a redirection, and an event of a stranger may hold anything."""
+    costs = Recipe().but({"loss.costs": "yes>no=2, no>yes=1"})
+    running.keep(decision_event(Decision("start", 90, "tried", 4, costs, "sobol")))
+    foreign = Recipe().flat() | {"optimizer.name": "adamw; touch owned #"}
+    own = decision_event(Decision("start", 91, "tried", 4, Recipe(), "sobol"))
+    running.keep(Event(own.kind, {**own.data, "recipe": foreign}))
+    with serving(running.folder.parent) as served:
+        study = ids(served)["alive"]
+        said = [json.loads(served.request(f"/api/s/{study}/trial/{number}")[2])["command"] for number in (90, 91)]
+    words = [[each for each in shlex.split(one) if each != "--set"] for one in said]
+    assert "loss.costs=yes>no=2, no>yes=1" in words[0]
+    assert "optimizer.name=adamw; touch owned #" in words[1]
+
+
+def test_nothing_is_taken_in_while_a_study_is_read():
+    """Of a study that grows, a view is made of one state of it."""
+
+    class Growing:
+        def __init__(self):
+            self.followed = SimpleNamespace(begun_at="", rows={})
+
+        def catch_up(self):
+            for _ in range(200):
+                self.followed.rows[len(self.followed.rows)] = 0
+                time.sleep(0)
+            return True
+
+    shelf = Shelf("1", Path("nothing"), Growing())
+    ended = threading.Event()
+
+    def grow():
+        while not ended.is_set():
+            shelf.look()
+
+    other = threading.Thread(target=grow)
+    other.start()
+    try:
+        for _ in range(50):
+            shelf.read(lambda own: [time.sleep(0) for _ in own.followed.rows])
+    finally:
+        ended.set()
+        other.join()
 
 
 def test_a_running_study_is_told_as_it_is(running):

@@ -203,7 +203,7 @@ def test_what_is_solved_at_once_comes_before_all_networks(tmp_path):
     texts = TableMaterial(table_of_texts([f"letter {i} of {i % 2}" for i in range(NUM)]), device=CPU)
     recipes = [recipe_of(), recipe_of(**{"model.name": "words", "epochs": 1}), recipe_of(batch_size=2)]
     jobs = [Job(i, recipe) for i, recipe in enumerate(recipes)]
-    chooser = Chooser(tmp_path, None, CPU, measurer=TOGETHER)
+    chooser = Chooser(Measurements(tmp_path / "engines.json", {}), CPU, measurer=TOGETHER)
     groups = chooser.groups(texts, jobs, [0], range(NUM), examples_of())
     assert [job.trial for group in groups for job in group.jobs] == [1, 2, 0]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tame.core.files import read_bytes
 from tame.core.recipe import Recipe, Value
+from tame.core.records import Score
 from tame.core.result import Result
 from tame.evaluate.compare import paired_shares
 from tame.pages.library import Shelf
@@ -45,7 +46,7 @@ def compared(a: Shelf, b: Shelf) -> dict[str, object]:
         return {"fits": False, "words": "Both studies must be finished to be compared.", "recipe": [], "alone": []}
     own = [Result.from_json(each.followed.state.result or {}) for each in shelves]
     tested = [_tested(each) for each in shelves]
-    problem = _apart(own, tested) or _relabelled(*shelves)
+    problem = _apart(own, tested) or _other_question(own, shelves, tested) or _relabelled(*shelves)
     recipes = [each.winner.recipe for each in own]
     shown = [Recipe.from_flat(each).shown() for each in recipes]
     recipe = [
@@ -75,6 +76,32 @@ def _apart(own: list[Result], tested: list[Tested | None]) -> str:
     return ""
 
 
+def _other_question(own: list[Result], shelves: Sequence[Shelf], tested: list[Tested | None]) -> str:
+    """Why examples of the same names do not ask the same; "" if they do."""
+    data = [each.followed.state.data or {} for each in shelves]
+    asked = [(each.task, each.classes, _target(facts)) for each, facts in zip(own, data, strict=True)]
+    if asked[0] != asked[1]:
+        differ = zip(("tasks", "classes", "columns to predict"), *asked, strict=True)
+        what = formats.listed([name for name, first, second in differ if first != second])
+        return f"They answer different questions (they have other {what}), so they cannot be compared."
+    contents = [_contents(facts, each.groups) for facts, each in zip(data, tested, strict=True) if each is not None]
+    if contents[0] != contents[1]:
+        return "What they were tested on has the same names, but not the same content, so they cannot be compared."
+    return ""
+
+
+def _target(data: Plain) -> object:
+    target = data.get("target")
+    return target.get("name") if isinstance(target, Mapping) else None
+
+
+def _contents(data: Plain, names: Collection[str]) -> set[str]:
+    """The digests of the sealed examples; of a table, which has none of single rows, those of its files."""
+    digests = data.get("digests")
+    every = {each for each in digests if isinstance(each, str)} if isinstance(digests, list | tuple) else set()
+    return {each for each in every if each.rpartition(":")[0] in names} or every
+
+
 def _relabelled(a: Shelf, b: Shelf) -> str:
     """Why the same examples are not the same questions; "" if they are."""
     first, second = (_new_labels(each) for each in (a, b))
@@ -94,20 +121,32 @@ def _new_labels(shelf: Shelf) -> set[tuple[str, str]]:
 
 def _verdict(own: list[Result], a: Tested, b: Tested) -> str:
     metric, n = own[0].metric, own[1].score.n
-    sign = 1.0 if formats.is_rising(metric) else -1.0
     paired = _paired(own, a, b)
+    doubt = next((each.score.doubt for each in own if each.score.doubt), "")
+    if paired is None and doubt:
+        return f"Which one is better cannot be said: {formats.inert(doubt)}."
     if paired is None:
-        # Each interval is of its own study: what both share is counted twice, so the true one is narrower.
-        gain = sign * (own[1].score.value - own[0].score.value) + 0.0  # not −0
-        half = math.hypot(*((each.score.high - each.score.low) / 2 for each in own))
-        ends, more = (gain - half, gain + half), UNPAIRED
+        gain, *ends = unpaired(own[0].score, own[1].score, is_rising=formats.is_rising(metric))
+        more = UNPAIRED
     else:
-        gain, ends, more = paired[0] + 0.0, paired[1:], "The interval is of the two answers to each example."
+        gain, ends, more = paired[0] + 0.0, [*paired[1:]], "The interval is of the two answers to each example."
     span = " to ".join(formats.shown_signed(metric, end) for end in ends)
     said = f"{formats.shown_signed(metric, gain)} ({span}) on the same {n:,} examples"
     if ends[0] <= 0 <= ends[1]:
         return f"No real difference was shown: {said}. {more}"
     return f"The second is {'better' if gain > 0 else 'worse'}: {said}. {more}"
+
+
+def unpaired(a: Score, b: Score, *, is_rising: bool) -> tuple[float, float, float]:
+    """How much better the second score is, and its interval from those of the two, whose arms may differ in length.
+
+    What both share is counted twice, so the true interval is narrower (Zou and Donner, Construction of confidence
+    limits about effect measures, 2008).
+    """
+    gain = b.value - a.value + 0.0  # not −0
+    low = gain - math.hypot(b.value - b.low, a.high - a.value)
+    high = gain + math.hypot(b.high - b.value, a.value - a.low)
+    return (gain, low, high) if is_rising else (-gain + 0.0, -high, -low)
 
 
 def _paired(own: list[Result], a: Tested, b: Tested) -> tuple[float, float, float] | None:
@@ -139,18 +178,11 @@ def _tested(shelf: Shelf) -> Tested | None:
     """The sealed part of a study; None where the split cannot be read."""
     try:
         text = read_bytes(shelf.folder, "split.csv", most=SPLIT_BYTES).decode("utf-8", "surrogateescape")
-    except OSError:
+        sealed = _sealed(csv.reader(io.StringIO(text)))
+    except (OSError, csv.Error):
         return None
-    rows = csv.reader(io.StringIO(text))
-    head = next(rows, [])
-    if not {"part", "group"} <= set(head):
+    if sealed is None:
         return None
-    part, group = head.index("part"), head.index("group")
-    sealed = {
-        number: (row[0], row[group])
-        for number, row in enumerate(rows)
-        if len(row) > max(part, group) and row[part] == SEALED
-    }
     judged = shelf.followed.state.judgements
     wrong = None
     if judged is not None and shelf.followed.state.result is not None:
@@ -160,6 +192,19 @@ def _tested(shelf: Shelf) -> Tested | None:
         if has_classes and own.n == len(sealed) and len(found) == own.wrong and found <= sealed.keys():
             wrong = {sealed[row][0] for row in found}
     return Tested(dict(sealed.values()), wrong)
+
+
+def _sealed(rows: Iterator[list[str]]) -> dict[int, tuple[str, str]] | None:
+    """The id and the group of each sealed example, by its row; None where the columns are not those of a split."""
+    head = next(rows, [])
+    if not {"part", "group"} <= set(head):
+        return None
+    part, group = head.index("part"), head.index("group")
+    return {
+        number: (row[0], row[group])
+        for number, row in enumerate(rows)
+        if len(row) > max(part, group) and row[part] == SEALED
+    }
 
 
 def _value(recipe: Mapping[str, Value], name: str) -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from tame.core.errors import TameError
 from tame.study.following import Followed, Follower
@@ -21,6 +22,8 @@ MOST_STUDIES = 2_000  # of a folder
 LOOK_S = 1.0  # between two looks at the folder
 RECENT = 64  # moments that are kept
 ALIVE_S = 10.0  # without a sign of life, after which a process is taken for dead
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -68,6 +71,11 @@ class Shelf:
                 changed |= self._hear()
             if changed or was != (self.problem, self.is_alive):
                 self.version += 1
+
+    def read(self, build: Callable[[Shelf], T]) -> T:
+        """What is made of the study, which nobody takes anything into meanwhile."""
+        with self.lock:
+            return build(self)
 
     def _hear(self) -> bool:
         found = hear(self.folder, self.heard)

@@ -117,19 +117,24 @@ class Pages:
 
     async def watch(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        told, best = lines(shelf.followed, after=0, most=30)[::-1], table(shelf, sort="loss", most=20)
-        return _page("watch.html", view=overview(shelf), lines=told, findings=findings(shelf), rows=best["rows"])
+
+        def seen(shelf: Shelf) -> dict[str, Any]:
+            told, best = lines(shelf.followed, after=0, most=30)[::-1], table(shelf, sort="loss", most=20)
+            return {"view": overview(shelf), "lines": told, "findings": findings(shelf), "rows": best["rows"]}
+
+        return _page("watch.html", **await asyncio.to_thread(shelf.read, seen))
 
     async def trials(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        return _of_study("trials.html", shelf, rows=table(shelf, sort="loss", most=100)["rows"])
+        rows = await asyncio.to_thread(shelf.read, lambda own: table(own, sort="loss", most=100)["rows"])
+        return await _of_study("trials.html", shelf, rows=rows)
 
     async def space(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        return _of_study("space.html", shelf, space=await self.of_study.view(shelf))
+        return await _of_study("space.html", shelf, space=await self.of_study.view(shelf))
 
     async def report(self, request: Request) -> Response:
-        return _of_study("report.html", await self._shelf(request))
+        return await _of_study("report.html", await self._shelf(request))
 
     async def framed(self, request: Request) -> Response:
         """The report as it lies in the study's folder, which may be a stranger's: it can neither run nor fetch."""
@@ -148,11 +153,13 @@ class Pages:
             raise HTTPException(404, "choose two studies of the list")
         for shelf in own:
             await asyncio.to_thread(shelf.look)  # type: ignore[union-attr]
-        return _page("compare.html", a=overview(own[0]), b=overview(own[1]), found=compared(own[0], own[1]))
+        a, b = [await asyncio.to_thread(shelf.read, overview) for shelf in own]  # type: ignore[union-attr]
+        found = await asyncio.to_thread(compared, own[0], own[1])  # of finished studies, which do not change
+        return _page("compare.html", a=a, b=b, found=found)
 
     async def try_(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        return _of_study("try.html", shelf, can_try=self._can_try(shelf))
+        return await _of_study("try.html", shelf, can_try=self._can_try(shelf))
 
     async def api_try(self, request: Request) -> Response:
         """What the delivered model says of a picture, as `tame predict` says it."""
@@ -169,7 +176,7 @@ class Pages:
         shelf = await self._shelf(request)
         counts = counts_of(shelf.followed.state)
         own = [each for each in findings(shelf) if each["trial"] is None]
-        return _of_study("data.html", shelf, counts=counts, findings=own)
+        return await _of_study("data.html", shelf, counts=counts, findings=own)
 
     async def teach(self, request: Request) -> Response:
         return _page("teach.html", shop=await asyncio.to_thread(self.teaching.view))
@@ -193,8 +200,11 @@ class Pages:
 
     async def api_state(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        state = {"view": overview(shelf), "lines": lines(shelf.followed, after=0), "findings": findings(shelf)}
-        return JSONResponse({**state, "can_ask": self._can_ask})
+
+        def seen(shelf: Shelf) -> dict[str, object]:
+            return {"view": overview(shelf), "lines": lines(shelf.followed, after=0), "findings": findings(shelf)}
+
+        return JSONResponse({**await asyncio.to_thread(shelf.read, seen), "can_ask": self._can_ask})
 
     async def api_events(self, request: Request) -> Response:
         shelf = await self._shelf(request)
@@ -208,19 +218,22 @@ class Pages:
         if name not in FIELDS:
             raise HTTPException(400, f"field must be one of {', '.join(FIELDS)}")
         asked = [int(each) for each in request.query_params.get("ids", "").split(",")[:20] if each.isdecimal()]
-        return JSONResponse(await asyncio.to_thread(chart, shelf.followed.columns, name, asked=asked))
+        found = await asyncio.to_thread(shelf.read, lambda own: chart(own.followed.columns, name, asked=asked))
+        return JSONResponse(found)
 
     async def api_trials(self, request: Request) -> Response:
         shelf = await self._shelf(request)
         given = request.query_params
         first, most = (_number(given.get(name, standard)) for name, standard in (("first", "0"), ("most", "60")))
         sort, down = given.get("sort", "loss"), given.get("down", "0") == "1"
-        found = await asyncio.to_thread(partial(table, shelf, sort=sort, down=down, first=first, most=min(most, 500)))
+        asked = partial(table, sort=sort, down=down, first=first, most=min(most, 500))
+        found = await asyncio.to_thread(shelf.read, asked)
         return JSONResponse(found)
 
     async def api_trial(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-        found = trial_detail(shelf, request.path_params["number"])
+        asked = partial(trial_detail, number=request.path_params["number"])
+        found = await asyncio.to_thread(shelf.read, asked)
         if found is None:
             raise HTTPException(404, "no such trial")
         return JSONResponse(found)
@@ -251,7 +264,7 @@ class Pages:
         found = await asyncio.to_thread(self.library.shelves)
         for shelf in found:
             await asyncio.to_thread(shelf.look)
-        return [overview(shelf) for shelf in found]
+        return [await asyncio.to_thread(shelf.read, overview) for shelf in found]
 
     async def _shelf(self, request: Request) -> Shelf:
         shelf = await asyncio.to_thread(self.library.shelf, request.path_params["id"])
@@ -290,9 +303,9 @@ def _said(request: Request, status: int, text: str) -> Response:
     return PlainTextResponse(text, status_code=status)
 
 
-def _of_study(name: str, shelf: Shelf, **values: Any) -> HTMLResponse:
+async def _of_study(name: str, shelf: Shelf, **values: Any) -> HTMLResponse:
     """A page of a study; of one of which nothing can be read, why that is so."""
-    view = overview(shelf)
+    view = await asyncio.to_thread(shelf.read, overview)
     if view["life"] == "unreadable" and view["seq"] == 0:
         return _page("unreadable.html", here=name.removesuffix(".html").capitalize(), view=view)
     return _page(name, view=view, **values)

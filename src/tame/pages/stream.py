@@ -71,7 +71,7 @@ class Watches:
         try:
             yield "retry: 1000\n\n"
             while True:
-                view = overview(shelf)
+                view = await asyncio.to_thread(shelf.read, overview)
                 if (text := json.dumps(view)) != before:
                     before = text
                     yield _message("state", text)

@@ -42,7 +42,7 @@ class StudyRoutes:
 
     async def view(self, shelf: Shelf) -> dict[str, object]:
         """The space of a study as plain values."""
-        return await asyncio.to_thread(space_view, shelf, self._measured)
+        return await asyncio.to_thread(shelf.read, lambda own: space_view(own, self._measured))
 
     async def cost(self, request: Request) -> Response:
         """What a wider range would cost, before it is asked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable
 
 from tame.core.records import DEFAULT
@@ -54,11 +55,12 @@ def trial_detail(shelf: Shelf, number: int) -> dict[str, object] | None:
         for each in recipe_rows(own, beside)
     ]  # fmt: skip
     differing = [name for name, value in own.items() if value != beside.get(name) and name != "seed"]
+    command = shlex.join([word for name in differing for word in ("--set", f"{name}={_text(own[name])}")])
     return {
         **row_words(shelf, row), "begun": formats.inert(row.reason),
         "last": formats.inert(row.last_reason), "parent": row.parent, "against": row.against,
         "recipe": sorted(fields, key=lambda each: not each["differs"]),
-        "command": formats.inert(" ".join(f"--set {name}={_text(own[name])}" for name in differing)),
+        "command": formats.inert(command),
         "findings": [finding_of(each, state.kind) for each in unmuted(state) if each.trial == number],
         "points": [[int(p[EPOCH]), finite(p[TRAIN]), finite(p[VALID]), finite(p[METRIC])] for p in points],
     }  # fmt: skip
