@@ -73,6 +73,19 @@ def test_pictures_lie_in_a_folder_for_each_class(shop):
                                   enumerate(("JPEG", "PNG", "WEBP", "GIF", "BMP"))}  # fmt: skip
 
 
+def test_a_picture_that_was_deleted_or_moved_by_hand_is_looked_for_on_the_disk(shop):
+    content = picture(1)
+    put(shop, BEE, content)
+    (lies,) = (shop.folder / "bee").iterdir()
+    lies.unlink()
+    assert put(shop, WASP, content) == ""
+    assert (shop.have(BEE), shop.have(WASP)) == ([], [digest(content)])
+    (lies,) = (shop.folder / "wasp").iterdir()
+    lies.rename(shop.folder / "bee" / lies.name)
+    assert put(shop, WASP, content) == "bee"
+    assert (shop.have(BEE), shop.have(WASP)) == ([digest(content)], [])
+
+
 @pytest.mark.parametrize("content", [b"", b"<svg onload=alert(1)>", b"#!/bin/sh\nrm -rf", b"PK\x03\x04", b"\xff\xd8"])
 def test_what_is_no_picture_is_refused(shop, content):
     with pytest.raises(UsageError, match="not a picture"):

@@ -128,6 +128,9 @@ class Workshop:
         own = file_name(digest, ending_of(content), recording)
         with self._lock:
             there = self._known().get(digest)
+            if there is not None and not self._holds(there, digest):  # the user has deleted or moved it by hand
+                self._read = False
+                there = self._known().get(digest)
             if there is not None:
                 return there
             try:
@@ -262,6 +265,9 @@ class Workshop:
                 return [kept_as(own) for own in sorted(each.name for each in entries) if not own.startswith(".")]
         except OSError:
             return []
+
+    def _holds(self, name: str, digest: str) -> bool:
+        return any(each.digest == digest for each in self._kept(name))
 
     def _known(self) -> dict[str, str]:
         if not self._read:
