@@ -115,6 +115,16 @@ def test_a_name_that_is_no_folder_of_a_class_is_refused(shop, name):
     assert [row.name for row in shop.classes()] == ["bee", "wasp"]
 
 
+def test_only_pictures_are_counted(shop):
+    put(shop, BEE, picture(1))
+    own = shop.folder / "bee"
+    (own / "notes.txt").write_text("from the garden")
+    (own / "more.jpg").mkdir()
+    (own / "MINE.JPG").write_bytes(picture(2))
+    assert [row.count for row in shop.classes()] == [2, 0]
+    assert set(shop.have(BEE)) == {digest(picture(1)), "MINE.JPG"}
+
+
 def test_only_an_empty_class_is_taken_away(shop):
     put(shop, BEE, picture(1))
     with pytest.raises(UsageError, match="delete them yourself"):

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tame.core.config import LEAST_GROUPS
-from tame.core.errors import StorageError, UsageError, require
+from tame.core.errors import DataError, StorageError, UsageError, require
 from tame.core.files import appending, own_folder, read_bytes, write_bytes, write_text
 from tame.core.options import write_time
 from tame.core.recipe import Recipe, Value
+from tame.data.images import ENDINGS, entries, extension
 from tame.pages.picture_files import CLASS, GROUP, PICTURE, Kept, ending_of, file_name, kept_as, list_of, thumbnail_of
 from tame.report.formats import count, inert
 from tame.store.lease import locked
@@ -111,12 +112,12 @@ class Workshop:
             raise StorageError(f"the class cannot be made: {problem.strerror}") from None
 
     def remove(self, key: str) -> None:
-        """Takes an empty class away. Raises UsageError for one with pictures: these are the user's, and stay."""
+        """Takes an empty class away. Raises UsageError for one with files: these are the user's, and stay."""
         name = self.name_of(key)
         try:
             (self.folder / name).rmdir()
         except OSError:
-            raise UsageError(f"{name} has pictures; delete them yourself in {self.folder / name}") from None
+            raise UsageError(f"{name} has files; delete them yourself in {self.folder / name}") from None
 
     def put(self, key: str, digest: str, content: bytes, *, recording: str = "") -> str:
         """Keeps a picture. Returns "" or, where it is there already, where. recording: from which it is, "" for none.
@@ -261,10 +262,10 @@ class Workshop:
 
     def _kept(self, name: str) -> list[Kept]:
         try:
-            with os.scandir(self.folder / name) as entries:
-                return [kept_as(own) for own in sorted(each.name for each in entries) if not own.startswith(".")]
-        except OSError:
+            files = entries(str(self.folder / name))[1]
+        except DataError:
             return []
+        return [kept_as(own) for own in files if extension(own) in ENDINGS]
 
     def _holds(self, name: str, digest: str) -> bool:
         return any(each.digest == digest for each in self._kept(name))
