@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 import sys
 import time
 from collections import Counter
@@ -157,6 +158,36 @@ def test_a_study_that_ends_before_it_begins_says_why(shop):
     assert shop.problem() == "tame: this data cannot be used"
     assert shop.study is None
     assert shop.refusal(shop.classes()) == "", "it can be tried again"
+
+
+BEGINS = (
+    sys.executable, "-c",
+    "import pathlib, sys; out = pathlib.Path(sys.argv[sys.argv.index('--out') + 1]); out.mkdir();"
+    "(out / 'study.db').touch(); sys.exit('tame: a word at the end')",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("is_looked_at", [False, True])
+def test_a_study_that_was_deleted_after_it_had_begun_has_not_failed(tmp_path, is_looked_at):
+    shop = Workshop(tmp_path / "runs", fit=BEGINS)
+    for name in ("bee", "wasp"):
+        shop.add(name)
+    fill(shop)
+    shop.train(30.0)
+    seen, until = shop.folder.parent / "seen", time.monotonic() + 30
+    while not seen.exists() and time.monotonic() < until:  # without a look at the pages
+        time.sleep(0.01)
+    again = Workshop(tmp_path / "runs", fit=FAILS)
+    if is_looked_at:  # by a server that did not begin it
+        seen.unlink()
+        assert again.study == tmp_path / "runs" / "taught-0001"
+    shutil.rmtree(tmp_path / "runs" / "taught-0001")
+    assert (again.study, again.problem()) == (None, "")
+    again.train(30.0)
+    again._trains.wait(30)
+    assert again.problem() == "tame: this data cannot be used", "the next one of this name has"
+    (shop.folder.parent / "taught.log").unlink()
+    assert again.problem() == ""
 
 
 def test_one_study_trains_at_a_time(tmp_path):

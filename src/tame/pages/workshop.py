@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tame.study.record import is_study
 
 PROJECT, PICTURES, LIST, LOG = "taught", "pictures", "pictures.csv", "taught.log"
 BEGUN, LOCK = "begun", "training.lock"  # the study that was begun last; held by its process as long as it lives
+SEEN = "seen"  # that study, once its folder has been seen: if it is missing later, the user has deleted it
 _STUDY = re.compile(rf"{PROJECT}-[0-9]{{4}}")
 MOST_CLASSES, MOST_NAME = 100, 60
 LEAST = 5  # pictures of a class
@@ -191,8 +193,22 @@ class Workshop:
     @property
     def study(self) -> Path | None:
         """The last study that was begun on these pictures; None before the first, or until it has begun."""
+        return self._look()
+
+    def _look(self) -> Path | None:
         last = self._last()
-        return last if last is not None and is_study(last) else None
+        if last is None or not is_study(last):
+            return None
+        with suppress(OSError), self._lock:  # what only shows does so on a full disk too
+            if not self._was_seen(last):
+                write_text(self._project, SEEN, last.name)
+        return last
+
+    def _was_seen(self, study: Path) -> bool:
+        try:
+            return read_bytes(self._project, SEEN, most=64) == study.name.encode()
+        except OSError:
+            return False
 
     def _last(self) -> Path | None:
         """Where the last study lies, or would lie if it had come so far."""
@@ -227,6 +243,7 @@ class Workshop:
             handle = locked(self._project, LOCK)
             require(handle is not None, TRAINS)
             assert handle is not None
+            (self._project / SEEN).unlink(missing_ok=True)  # may be of a study that had this name before
             write_text(self._project, BEGUN, name)
             try:
                 with appending(self._project, LOG) as log:
@@ -238,15 +255,22 @@ class Workshop:
                     )  # fmt: skip
             finally:
                 os.close(handle)  # from here on the study's own process holds it
-            threading.Thread(target=self._trains.wait, daemon=True).start()  # else it would stay as a zombie
+            threading.Thread(target=self._outlast, args=(self._trains,), daemon=True).start()
 
     def problem(self) -> str:
         """What the last study said where it ended before it had begun."""
         last = self._last()
-        if last is None or is_study(last) or self.is_training:
+        if last is None or self._look() is not None or self.is_training or self._was_seen(last):
             return ""
-        line = read_bytes(self._project, LOG).decode("utf-8", "replace").strip().rpartition("\n")[2]
+        try:
+            line = read_bytes(self._project, LOG).decode("utf-8", "replace").strip().rpartition("\n")[2]
+        except FileNotFoundError:  # deleted by hand
+            return ""
         return "it ended without a word" if line == last.name else inert(line)
+
+    def _outlast(self, trains: subprocess.Popen[bytes]) -> None:
+        trains.wait()  # else it would stay as a zombie
+        self._look()
 
     def _made(self) -> Path:
         self._runs.mkdir(mode=0o700, parents=True, exist_ok=True)
