@@ -22,12 +22,34 @@ from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Finding, Point, curve_event, decision_event
 from tame.core.result import Result
+from tame.pages.library import Library
 from tame.pages.serve import PORTS, bound
 from tame.study.events import SealOpened
 from tame.study.inbox import Seal, waiting
 from tame.study.live import Live, Spent
+from tame.study.record import open_record
 from tame.study.session import begin
 from tame.study.state import Silent, read_state
+
+
+def test_only_studies_that_go_on_are_kept_open(running, tmp_path):
+    for name in ("stopped", "table"):
+        unpack(name, tmp_path / name).rename(tmp_path / "runs" / name)
+    library = Library((tmp_path / "runs",), store_of=lambda folder: None)
+    for _ in range(2):
+        for shelf in library.shelves():
+            shelf.look()
+        is_open = {shelf.folder.name: shelf.follower._record is not None for shelf in library.shelves()}
+        assert is_open == {"alive": True, "stopped": False, "table": False}
+    shelf = next(shelf for shelf in library.shelves() if shelf.folder.name == "stopped")
+    before = shelf.followed.seq
+    with closing(open_record(shelf.folder, read_only=False)) as record:
+        assert [event.id for event in record.each()][-1] == before
+        record.append([Event("stopped", {"used_s": 1.0})])
+    shelf.look()
+    assert (shelf.problem, shelf.followed.seq) == ("", before + 1)
+    assert shelf.follower._record is None
+    library.close()
 
 
 def ids(own):
