@@ -24,13 +24,34 @@ from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
 from tame.core.records import Decision, Event, Finding, Point, curve_event, decision_event
 from tame.core.result import Result
-from tame.pages.library import Shelf
+from tame.pages.library import Library, Shelf
 from tame.pages.serve import PORTS, bound
 from tame.study.events import SealOpened
 from tame.study.inbox import Seal, waiting
 from tame.study.live import Live, Spent
+from tame.study.record import open_record
 from tame.study.session import begin
 from tame.study.state import Silent, read_state
+
+
+def test_only_studies_that_go_on_are_kept_open(running, tmp_path):
+    for name in ("stopped", "table"):
+        unpack(name, tmp_path / name).rename(tmp_path / "runs" / name)
+    library = Library((tmp_path / "runs",), store_of=lambda folder: None)
+    for _ in range(2):
+        for shelf in library.shelves():
+            shelf.look()
+        is_open = {shelf.folder.name: shelf.follower._record is not None for shelf in library.shelves()}
+        assert is_open == {"alive": True, "stopped": False, "table": False}
+    shelf = next(shelf for shelf in library.shelves() if shelf.folder.name == "stopped")
+    before = shelf.followed.seq
+    with closing(open_record(shelf.folder, read_only=False)) as record:
+        assert [event.id for event in record.each()][-1] == before
+        record.append([Event("stopped", {"used_s": 1.0})])
+    shelf.look()
+    assert (shelf.problem, shelf.followed.seq) == ("", before + 1)
+    assert shelf.follower._record is None
+    library.close()
 
 
 def ids(own):
@@ -133,29 +154,27 @@ def test_nothing_is_taken_in_while_a_study_is_read():
 
     class Growing:
         def __init__(self):
-            self.followed = SimpleNamespace(begun_at="", rows={})
+            self.followed = SimpleNamespace(begun_at="", rows={0: 0}, state=SimpleNamespace(opened=None))
 
         def catch_up(self):
-            for _ in range(200):
-                self.followed.rows[len(self.followed.rows)] = 0
-                time.sleep(0)
+            self.followed.rows[len(self.followed.rows)] = 0
             return True
 
+        def rest(self):
+            pass
+
     shelf = Shelf("1", Path("nothing"), Growing())
-    ended = threading.Event()
+    other = threading.Thread(target=shelf.look)
 
-    def grow():
-        while not ended.is_set():
-            shelf.look()
+    def build(own):
+        for _ in own.followed.rows:
+            other.start()
+            other.join(timeout=0.2)
+        return len(own.followed.rows)
 
-    other = threading.Thread(target=grow)
-    other.start()
-    try:
-        for _ in range(50):
-            shelf.read(lambda own: [time.sleep(0) for _ in own.followed.rows])
-    finally:
-        ended.set()
-        other.join()
+    assert shelf.read(build) == 1
+    other.join()
+    assert len(shelf.followed.rows) == 2
 
 
 def test_a_running_study_is_told_as_it_is(running):

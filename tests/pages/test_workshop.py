@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 import sys
 import time
 from collections import Counter
@@ -73,6 +74,19 @@ def test_pictures_lie_in_a_folder_for_each_class(shop):
                                   enumerate(("JPEG", "PNG", "WEBP", "GIF", "BMP"))}  # fmt: skip
 
 
+def test_a_picture_that_was_deleted_or_moved_by_hand_is_looked_for_on_the_disk(shop):
+    content = picture(1)
+    put(shop, BEE, content)
+    (lies,) = (shop.folder / "bee").iterdir()
+    lies.unlink()
+    assert put(shop, WASP, content) == ""
+    assert (shop.have(BEE), shop.have(WASP)) == ([], [digest(content)])
+    (lies,) = (shop.folder / "wasp").iterdir()
+    lies.rename(shop.folder / "bee" / lies.name)
+    assert put(shop, WASP, content) == "bee"
+    assert (shop.have(BEE), shop.have(WASP)) == ([digest(content)], [])
+
+
 @pytest.mark.parametrize("content", [b"", b"<svg onload=alert(1)>", b"#!/bin/sh\nrm -rf", b"PK\x03\x04", b"\xff\xd8"])
 def test_what_is_no_picture_is_refused(shop, content):
     with pytest.raises(UsageError, match="not a picture"):
@@ -100,6 +114,16 @@ def test_a_name_that_is_no_folder_of_a_class_is_refused(shop, name):
     with pytest.raises(UsageError):
         shop.add(name)
     assert [row.name for row in shop.classes()] == ["bee", "wasp"]
+
+
+def test_only_pictures_are_counted(shop):
+    put(shop, BEE, picture(1))
+    own = shop.folder / "bee"
+    (own / "notes.txt").write_text("from the garden")
+    (own / "more.jpg").mkdir()
+    (own / "MINE.JPG").write_bytes(picture(2))
+    assert [row.count for row in shop.classes()] == [2, 0]
+    assert set(shop.have(BEE)) == {digest(picture(1)), "MINE.JPG"}
 
 
 def test_only_an_empty_class_is_taken_away(shop):
@@ -134,6 +158,36 @@ def test_a_study_that_ends_before_it_begins_says_why(shop):
     assert shop.problem() == "tame: this data cannot be used"
     assert shop.study is None
     assert shop.refusal(shop.classes()) == "", "it can be tried again"
+
+
+BEGINS = (
+    sys.executable, "-c",
+    "import pathlib, sys; out = pathlib.Path(sys.argv[sys.argv.index('--out') + 1]); out.mkdir();"
+    "(out / 'study.db').touch(); sys.exit('tame: a word at the end')",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("is_looked_at", [False, True])
+def test_a_study_that_was_deleted_after_it_had_begun_has_not_failed(tmp_path, is_looked_at):
+    shop = Workshop(tmp_path / "runs", fit=BEGINS)
+    for name in ("bee", "wasp"):
+        shop.add(name)
+    fill(shop)
+    shop.train(30.0)
+    seen, until = shop.folder.parent / "seen", time.monotonic() + 30
+    while not seen.exists() and time.monotonic() < until:  # without a look at the pages
+        time.sleep(0.01)
+    again = Workshop(tmp_path / "runs", fit=FAILS)
+    if is_looked_at:  # by a server that did not begin it
+        seen.unlink()
+        assert again.study == tmp_path / "runs" / "taught-0001"
+    shutil.rmtree(tmp_path / "runs" / "taught-0001")
+    assert (again.study, again.problem()) == (None, "")
+    again.train(30.0)
+    again._trains.wait(30)
+    assert again.problem() == "tame: this data cannot be used", "the next one of this name has"
+    (shop.folder.parent / "taught.log").unlink()
+    assert again.problem() == ""
 
 
 def test_one_study_trains_at_a_time(tmp_path):

@@ -153,3 +153,24 @@ def test_a_study_that_is_deleted_while_it_is_followed_is_said_to_be_gone(tmp_pat
     (folder / "study.db").rename(tmp_path / "elsewhere.db")
     with pytest.raises(StorageError, match="is gone"):
         follower.catch_up()
+
+
+def test_a_study_is_followed_on_after_a_rest_and_another_one_in_its_place_is_not(tmp_path):
+    for name in ("stopped", "table"):
+        with zipfile.ZipFile(OLD / f"{name}.zip") as archive:
+            archive.extractall(tmp_path / name)
+    folder, other = (next((tmp_path / name).rglob("study.db")).parent for name in ("stopped", "table"))
+    follower = Follower(folder, Followed())
+    follower.catch_up()
+    follower.rest()
+    before = follower.followed.seq
+    with closing(open_record(folder, read_only=False)) as record:
+        assert [event.id for event in record.each()][-1] == before
+        record.append([Event("stopped", {"used_s": 1.0})])
+    assert follower.catch_up()
+    assert follower.followed.seq == before + 1
+    follower.rest()
+    (folder / "study.db").write_bytes((other / "study.db").read_bytes())  # which keeps the number of the file
+    with pytest.raises(StorageError, match="another study than before"):
+        follower.catch_up()
+    assert follower.followed.seq == before + 1

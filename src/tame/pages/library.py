@@ -69,6 +69,8 @@ class Shelf:
                 self.problem = str(problem)
             with suppress(TameError, OSError):  # what goes on is told as far as it can be read
                 changed |= self._hear()
+            if not self.problem and not self.is_alive:  # of a thousand studies nearly all are over
+                self.follower.rest()
             if changed or was != (self.problem, self.is_alive):
                 self.version += 1
 

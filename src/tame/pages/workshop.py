@@ -12,14 +12,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tame.core.config import LEAST_GROUPS
-from tame.core.errors import StorageError, UsageError, require
+from tame.core.errors import DataError, StorageError, UsageError, require
 from tame.core.files import appending, own_folder, read_bytes, write_bytes, write_text
 from tame.core.options import write_time
 from tame.core.recipe import Recipe, Value
+from tame.data.images import ENDINGS, entries, extension
 from tame.pages.picture_files import CLASS, GROUP, PICTURE, Kept, ending_of, file_name, kept_as, list_of, thumbnail_of
 from tame.report.formats import count, inert
 from tame.store.lease import locked
@@ -27,6 +29,7 @@ from tame.study.record import is_study
 
 PROJECT, PICTURES, LIST, LOG = "taught", "pictures", "pictures.csv", "taught.log"
 BEGUN, LOCK = "begun", "training.lock"  # the study that was begun last; held by its process as long as it lives
+SEEN = "seen"  # that study, once its folder has been seen: if it is missing later, the user has deleted it
 _STUDY = re.compile(rf"{PROJECT}-[0-9]{{4}}")
 MOST_CLASSES, MOST_NAME = 100, 60
 LEAST = 5  # pictures of a class
@@ -111,12 +114,12 @@ class Workshop:
             raise StorageError(f"the class cannot be made: {problem.strerror}") from None
 
     def remove(self, key: str) -> None:
-        """Takes an empty class away. Raises UsageError for one with pictures: these are the user's, and stay."""
+        """Takes an empty class away. Raises UsageError for one with files: these are the user's, and stay."""
         name = self.name_of(key)
         try:
             (self.folder / name).rmdir()
         except OSError:
-            raise UsageError(f"{name} has pictures; delete them yourself in {self.folder / name}") from None
+            raise UsageError(f"{name} has files; delete them yourself in {self.folder / name}") from None
 
     def put(self, key: str, digest: str, content: bytes, *, recording: str = "") -> str:
         """Keeps a picture. Returns "" or, where it is there already, where. recording: from which it is, "" for none.
@@ -128,6 +131,9 @@ class Workshop:
         own = file_name(digest, ending_of(content), recording)
         with self._lock:
             there = self._known().get(digest)
+            if there is not None and not self._holds(there, digest):  # the user has deleted or moved it by hand
+                self._read = False
+                there = self._known().get(digest)
             if there is not None:
                 return there
             try:
@@ -187,8 +193,22 @@ class Workshop:
     @property
     def study(self) -> Path | None:
         """The last study that was begun on these pictures; None before the first, or until it has begun."""
+        return self._look()
+
+    def _look(self) -> Path | None:
         last = self._last()
-        return last if last is not None and is_study(last) else None
+        if last is None or not is_study(last):
+            return None
+        with suppress(OSError), self._lock:  # what only shows does so on a full disk too
+            if not self._was_seen(last):
+                write_text(self._project, SEEN, last.name)
+        return last
+
+    def _was_seen(self, study: Path) -> bool:
+        try:
+            return read_bytes(self._project, SEEN, most=64) == study.name.encode()
+        except OSError:
+            return False
 
     def _last(self) -> Path | None:
         """Where the last study lies, or would lie if it had come so far."""
@@ -223,6 +243,7 @@ class Workshop:
             handle = locked(self._project, LOCK)
             require(handle is not None, TRAINS)
             assert handle is not None
+            (self._project / SEEN).unlink(missing_ok=True)  # may be of a study that had this name before
             write_text(self._project, BEGUN, name)
             try:
                 with appending(self._project, LOG) as log:
@@ -234,15 +255,22 @@ class Workshop:
                     )  # fmt: skip
             finally:
                 os.close(handle)  # from here on the study's own process holds it
-            threading.Thread(target=self._trains.wait, daemon=True).start()  # else it would stay as a zombie
+            threading.Thread(target=self._outlast, args=(self._trains,), daemon=True).start()
 
     def problem(self) -> str:
         """What the last study said where it ended before it had begun."""
         last = self._last()
-        if last is None or is_study(last) or self.is_training:
+        if last is None or self._look() is not None or self.is_training or self._was_seen(last):
             return ""
-        line = read_bytes(self._project, LOG).decode("utf-8", "replace").strip().rpartition("\n")[2]
+        try:
+            line = read_bytes(self._project, LOG).decode("utf-8", "replace").strip().rpartition("\n")[2]
+        except FileNotFoundError:  # deleted by hand
+            return ""
         return "it ended without a word" if line == last.name else inert(line)
+
+    def _outlast(self, trains: subprocess.Popen[bytes]) -> None:
+        trains.wait()  # else it would stay as a zombie
+        self._look()
 
     def _made(self) -> Path:
         self._runs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -258,10 +286,13 @@ class Workshop:
 
     def _kept(self, name: str) -> list[Kept]:
         try:
-            with os.scandir(self.folder / name) as entries:
-                return [kept_as(own) for own in sorted(each.name for each in entries) if not own.startswith(".")]
-        except OSError:
+            files = entries(str(self.folder / name))[1]
+        except DataError:
             return []
+        return [kept_as(own) for own in files if extension(own) in ENDINGS]
+
+    def _holds(self, name: str, digest: str) -> bool:
+        return any(each.digest == digest for each in self._kept(name))
 
     def _known(self) -> dict[str, str]:
         if not self._read:

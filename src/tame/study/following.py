@@ -137,6 +137,7 @@ class Follower(Generic[Taker]):
         self._store = store
         self._record: Record | None = None
         self._stamps: tuple[Stamp, ...] | None = None
+        self._first: Event | None = None  # that was read here, by which a study is known again
 
     def catch_up(self) -> bool:
         """Takes in what is new; whether there was anything. Raises as `open_record`, and StorageError where the study
@@ -149,6 +150,7 @@ class Follower(Generic[Taker]):
         before = self.followed.seq
         for event in self._fresh():
             self.followed.after(event)
+            self._first = self._first or event
         self._stamps = stamps
         return self.followed.seq > before
 
@@ -158,9 +160,27 @@ class Follower(Generic[Taker]):
         if record is not None:
             record.close()
 
+    def rest(self) -> None:
+        """Lets go of files until they change; a server stays connected, since only asking it tells of a change."""
+        if not self._is_on_server:
+            self.close()
+
+    @property
+    def _is_on_server(self) -> bool:
+        return self._store is not None or os.path.lexists(self.folder / SERVER)
+
     def _open(self) -> None:
         self.close()
         self._record = open_record(self.folder, read_only=True, store=self._store)
+        if self._first is not None:  # the number of a file that is not held open may be given to another one
+            with closing(self._record.since(self._first.id - 1)) as events:
+                is_same = next(events, None) == self._first
+            if not is_same:
+                raise self._replaced()
+
+    def _replaced(self) -> StorageError:
+        self.close()
+        return StorageError(f"{self.folder} is another study than before: its {DATABASE} was replaced")
 
     def _fresh(self) -> Iterator[Event]:
         assert self._record is not None
@@ -173,15 +193,14 @@ class Follower(Generic[Taker]):
 
     def _look(self) -> tuple[Stamp, ...] | None:
         """By which a change of the database's files is seen; None where it is kept on a server."""
-        if self._store is not None or os.path.lexists(self.folder / SERVER):
+        if self._is_on_server:
             return None
         stamps = tuple(_stamp(self.folder / f"{DATABASE}{end}") for end in ("", "-wal", "-journal"))
         if stamps[0] is None:
             self.close()
             raise StorageError(f"{self.folder} is gone: its {DATABASE} was deleted or moved away")
         if self._stamps is not None and self._stamps[0] is not None and stamps[0][0] != self._stamps[0][0]:
-            self.close()
-            raise StorageError(f"{self.folder} is another study than before: its {DATABASE} was replaced")
+            raise self._replaced()
         return stamps
 
 
