@@ -36,6 +36,7 @@ def opened(chromium, served, path="/", *, allowed=None, **how):
     context.on("request", lambda request: wrong.append(request.url) if not ours(request.url, served) else None)
     page = context.new_page()
     page.goto(served.access.address)
+    page.wait_for_url(f"http://{served.host}/")  # which the first page goes on to by itself
     page.on("requestfinished", lambda request: finished.append(request))
     page.goto(f"http://{served.host}{path}")
     page.bytes_of = lambda: sum(request.sizes()["responseBodySize"] for request in finished)

@@ -139,6 +139,7 @@ def photograph(chromium: Browser, address: str, to: Path) -> None:
     first = chromium.new_context()
     page = first.new_page()
     page.goto(address)
+    page.wait_for_url(f"{host}/")
     known = page.evaluate("fetch('/api/studies').then((r) => r.json())")["studies"]
     places = dict(GOOD | BAD)
     for each in known:

@@ -74,7 +74,10 @@ def test_no_host_and_an_absolute_address_are_refused(served):
         assert answer.split()[1] in (b"400", b"421")
 
 
-@pytest.mark.parametrize("name", ["Cookie", "Origin", "Sec-Fetch-Site", "X-Tame", "Content-Type"])
+DECIDE = ("Cookie", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "X-Tame", "Content-Type")
+
+
+@pytest.mark.parametrize("name", DECIDE)
 def test_a_doubled_header_that_decides_is_refused(served, name):
     value = served.cookie if name == "Cookie" else f"http://{served.host}" if name == "Origin" else "same-origin"
     head = f"GET / HTTP/1.1\r\nHost: {served.host}\r\n{name}: {value}\r\n{name}: {value}\r\nConnection: close\r\n\r\n"
@@ -140,13 +143,48 @@ def test_the_token_lets_one_browser_in_once(tmp_path):
         assert status == 403
         assert "set-cookie" not in headers
         status, headers, _ = own.request(f"/enter?token={token}", cookie=False, Sec_Fetch_Site="none")
-        assert (status, headers["location"]) == (303, "/")
+        assert status == 200
         assert "HttpOnly" in headers["set-cookie"]
         assert "SameSite=Strict" in headers["set-cookie"]
         assert f"tame_{own.port}=" in headers["set-cookie"]
         assert token not in headers["set-cookie"]
         assert own.request(f"/enter?token={token}", cookie=False)[0] == 403
         assert token not in own.access.address
+
+
+GOES = {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}  # a tab as a whole
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_tab_may_come_from_anywhere_to_the_address_that_lets_in_and_goes_on_by_itself(tmp_path, site):
+    """From a file or a link in a terminal; the cookie is not sent along a redirect that began there."""
+    with serving(tmp_path) as own:
+        path = own.access.address.removeprefix(f"http://{own.host}")
+        others = ({"Sec_Fetch_Dest": "iframe"}, {"Sec_Fetch_Dest": "empty"}, {"Sec_Fetch_Mode": "no-cors"},
+                  {"Sec_Fetch_Mode": "cors"}, {"Origin": "null"}, {"Origin": "http://evil.test"})  # fmt: skip
+        for other in others:
+            assert own.request(path, cookie=False, Sec_Fetch_Site=site, **{**GOES, **other})[0] == 403
+        for method in ("HEAD", "POST"):
+            assert own.request(path, method=method, cookie=False, Sec_Fetch_Site=site, **GOES)[0] == 403
+        assert own.request("/", Sec_Fetch_Site=site, **GOES)[0] == 403, "no other address"
+        assert own.request("/enter?token=guess", cookie=False, Sec_Fetch_Site=site, **GOES)[0] == 403
+        status, headers, body = own.request(path, cookie=False, Sec_Fetch_Site=site, **GOES)
+        assert status == 200
+        assert headers["set-cookie"].startswith(own.cookie)
+        assert headers["content-security-policy"] == POLICY
+        assert b'<meta http-equiv="refresh" content="0; url=/">' in body
+        assert b"<script" not in body
+
+
+def test_an_address_that_was_used_says_what_to_do_and_puts_nobody_out(tmp_path):
+    """Who comes with it again may be honest, as by a second press of the link: their other tabs go on."""
+    with serving(tmp_path) as own:
+        path = own.access.address.removeprefix(f"http://{own.host}")
+        assert own.request(path, cookie=False)[0] == 200
+        status, headers, body = own.request(path, cookie=False)
+        assert (status, "set-cookie" in headers) == (403, False)
+        assert b"If it was not you who used it, end TAME" in body
+        assert own.request("/")[0] == 200
 
 
 PATHS = (

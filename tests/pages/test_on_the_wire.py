@@ -41,7 +41,7 @@ class Process:
         self.port = int(self.address.split(":")[2].split("/")[0])
         self.host = f"127.0.0.1:{self.port}"
         status, headers, _ = parsed(self.said(f"GET /enter?{self.address.partition('?')[2]} HTTP/1.1\r\n"))
-        assert status == 303
+        assert status == 200
         self.head = (
             f"Host: {self.host}\r\nCookie: {headers['set-cookie'].split(';')[0]}\r\nOrigin: http://{self.host}\r\n"
             "X-Tame: 1\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/octet-stream\r\n"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,11 +16,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 
 pytest.importorskip("starlette", reason="the extra ui is not installed")
 
+from browsing import wait_until
 from served_pages import KEY, serving, unpack
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
@@ -335,14 +339,37 @@ def test_no_token_is_written_down(tmp_path, capfd):
     with serving(tmp_path) as own:
         token, secret = own.access.address.partition("=")[2], own.cookie.partition("=")[2]
         status, headers, body = own.request(f"/enter?token={token}", cookie=False)
-        assert status == 303
-        assert (headers["location"], headers["referrer-policy"]) == ("/", "no-referrer")
+        assert status == 200
+        assert headers["referrer-policy"] == "no-referrer"
         pages = [own.request(path) for path in ("/", "/teach", "/api/studies", "/file/ui.js", "/nothing")]
         own.raw(b"nonsense\r\n\r\n")
     told = "".join(capfd.readouterr()) + "".join(f"{head}{text}" for _, head, text in pages) + str(body)
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     for word in (token, secret):
         assert word not in told + written
+
+
+def test_the_token_is_in_no_command_line_and_its_file_is_for_the_owner_only(tmp_path):
+    """Whoever can list processes would be let in first. The browser is a script that says what it was given."""
+    browser, given = tmp_path / "browser", tmp_path / "given"
+    browser.write_text(f'#!/bin/sh\necho "$@" > {given}.part\nmv {given}.part {given}\n')
+    browser.chmod(0o700)
+    code = "import sys; from pathlib import Path; from tame.pages.serve import serve; from tame.pages.server import "
+    code += "Settings; serve(Settings(folders=(Path(sys.argv[1]),), key=None), port=0, browser=True, say=print)"
+    environment = {**os.environ, "BROWSER": f"{browser} %s", "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path)}
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as own:
+        address = own.stdout.readline().strip()
+        wait_until(given.exists)
+        said = given.read_text().strip()
+        page = Path(urlsplit(said).path)
+        assert said.startswith("file://")
+        assert address.partition("=")[2] not in said
+        assert f'content="0; url={address}"' in page.read_text()
+        assert [path.stat().st_mode & 0o777 for path in (page, page.parent)] == [0o600, 0o700]
+        own.send_signal(signal.SIGINT)
+        own.wait(timeout=20)
+    assert not page.parent.exists()
 
 
 def test_the_server_loads_nothing_large():

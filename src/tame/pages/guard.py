@@ -25,7 +25,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 READS, CHANGES = ("GET", "HEAD"), ("POST", "PUT", "DELETE")
 HEADER = b"x-tame"  # that our scripts send with a change; others would have to ask first, and are never allowed to
-ONCE = (b"host", b"origin", b"cookie", b"content-length", b"content-type", b"sec-fetch-site", HEADER)
+ENTER = b"/enter"
+FETCH = (b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest")
+ONCE = (b"host", b"origin", b"cookie", b"content-length", b"content-type", *FETCH, HEADER)
 MOST_BODY, MOST_PICTURE = 64 * 1024, 20 * 1024 * 1024
 MOST_PATH, MOST_QUERY = 200, 400
 _PATH = re.compile(rb"(/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)+|/")
@@ -95,26 +97,34 @@ class Guard:
         path, query = bytes(scope.get("raw_path") or b""), bytes(scope.get("query_string") or b"")
         if len(path) > MOST_PATH or len(query) > MOST_QUERY or not _PATH.fullmatch(path) or not _QUERY.fullmatch(query):
             return Refusal(400, "no such address")
-        return _foreign(method, given) or _body(scope, method, given) or self._locked(path, given)
+        return _foreign(method, path, given) or _body(scope, method, given) or self._locked(path, given)
 
     def _locked(self, path: bytes, given: dict[bytes, bytes]) -> Refusal | None:
-        if path == b"/enter" or self._access.is_known(given.get(b"cookie", b"")):
+        if path == ENTER or self._access.is_known(given.get(b"cookie", b"")):
             return None
         return Refusal(401, "open the address that TAME printed in the terminal: it lets this browser in, once")
 
 
-def _foreign(method: str, given: dict[bytes, bytes]) -> Refusal | None:
+def _foreign(method: str, path: bytes, given: dict[bytes, bytes]) -> Refusal | None:
     """Why a request does not come from our own pages."""
     ours = b"http://" + given[b"host"]
     origin, site = given.get(b"origin"), given.get(b"sec-fetch-site", b"none" if method in READS else b"same-origin")
     if origin is not None and origin != ours:
         return Refusal(403, "this request comes from another page")
     if method in READS:
-        return None if site in (b"same-origin", b"none") else Refusal(403, "this request comes from another page")
+        is_welcome = site in (b"same-origin", b"none") or _enters(method, path, given)
+        return None if is_welcome else Refusal(403, "this request comes from another page")
     if site != b"same-origin" or origin is None:
         return Refusal(403, "this request does not say that it comes from these pages")
     proved = hmac.compare_digest(given.get(HEADER, b""), b"1")
     return None if proved else Refusal(403, "this request does not come from our scripts")
+
+
+def _enters(method: str, path: bytes, given: dict[bytes, bytes]) -> bool:
+    """Whether a tab as a whole goes to the address that lets in, as from our own file or a link in a terminal: the
+    token is the proof there, wherever the tab was before."""
+    goes = given.get(b"sec-fetch-mode") == b"navigate" and given.get(b"sec-fetch-dest") == b"document"
+    return method == "GET" and path == ENTER and goes
 
 
 def _body(scope: Scope, method: str, given: dict[bytes, bytes]) -> Refusal | None:

@@ -8,15 +8,19 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tame.core.errors import UsageError
+from tame.core.files import write_text
 from tame.pages.access import Access
 from tame.pages.guard import App
-from tame.pages.server import Settings, application
+from tame.pages.server import Settings, application, onward
 
 PORT = 8263  # TAME on the keys of a telephone
 HOST = "127.0.0.1"
@@ -39,9 +43,22 @@ def serve(settings: Settings, *, port: int, start: str = "/", browser: bool, say
     access = Access(number, used=lambda again: print(f"for another browser: {again}", file=sys.stderr))
     say(access.address)
     server = configured(application(settings, access, port=number))
-    if browser and not webbrowser.open(access.address):
-        print("no browser was found; open this address in one yourself", file=sys.stderr)
-    server.run(sockets=[own])
+    with ExitStack() as until_end:
+        if browser:
+            folder = until_end.enter_context(TemporaryDirectory(prefix="tame-"))
+            if not webbrowser.open(forwarding(access.address, Path(folder)).as_uri()):
+                print("no browser was found; open this address in one yourself", file=sys.stderr)
+        server.run(sockets=[own])
+
+
+def forwarding(address: str, folder: Path) -> Path:
+    """A file for its owner only that takes a browser to an address.
+
+    The command line of a process can be read by everybody on the machine, so the token must not be in that of the
+    browser: another user could be let in first.
+    """
+    write_text(folder, "enter.html", onward(address))
+    return folder.resolve() / "enter.html"
 
 
 class Connection(H11Protocol):

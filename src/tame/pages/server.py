@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.responses import StreamingResponse as Stream
 from starlette.routing import Route
 
@@ -110,7 +110,8 @@ class Pages:
     async def enter(self, request: Request) -> Response:
         if not self._access.enter(request.query_params.get("token", "")):
             return _page("refused.html", status=403)
-        return RedirectResponse("/", status_code=303, headers={"set-cookie": self._access.cookie})
+        # Not a redirect: who comes from another page, as from our file, is not sent the cookie along one (SameSite).
+        return HTMLResponse(onward("/"), headers={"set-cookie": self._access.cookie})
 
     async def studies(self, request: Request) -> Response:
         return _page("studies.html", studies=await self._overviews(), folders=[str(f) for f in self.settings.folders])
@@ -309,6 +310,11 @@ async def _of_study(name: str, shelf: Shelf, **values: Any) -> HTMLResponse:
     if view["life"] == "unreadable" and view["seq"] == 0:
         return _page("unreadable.html", here=name.removesuffix(".html").capitalize(), view=view)
     return _page(name, view=view, **values)
+
+
+def onward(address: str) -> str:
+    """A page that goes on to an address by itself, without scripts."""
+    return _environment().get_template("onward.html").render(address=address)
 
 
 def _page(name: str, *, status: int = 200, **values: object) -> HTMLResponse:
