@@ -118,12 +118,11 @@ class Pages:
 
     async def watch(self, request: Request) -> Response:
         shelf = await self._shelf(request)
-
-        def seen(shelf: Shelf) -> dict[str, Any]:
-            told, best = lines(shelf.followed, after=0, most=30)[::-1], table(shelf, sort="loss", most=20)
-            return {"view": overview(shelf), "lines": told, "findings": findings(shelf), "rows": best["rows"]}
-
-        return _page("watch.html", **await asyncio.to_thread(shelf.read, seen))
+        view, told, found, rows = await asyncio.to_thread(shelf.read, lambda own: (
+            overview(own), lines(own.followed, after=0, most=30)[::-1], findings(own),
+            table(own, sort="loss", most=20)["rows"],
+        ))  # fmt: skip
+        return _page("watch.html", view=view, lines=told, findings=found, rows=rows)
 
     async def trials(self, request: Request) -> Response:
         shelf = await self._shelf(request)
