@@ -15,14 +15,14 @@ from torch.export import ExportedProgram
 from tame import __version__
 from tame.core.errors import UsageError, require
 from tame.parts.network import Network
-from tame.parts.operators import ML, Attribute
+from tame.parts.operators import ML, Attribute, Operators
 from tame.parts.traced_modules import converted, program_of
 
 OPSET, ML_OPSET, IR_VERSION = 20, 3, 9  # of 2023: what runtimes of the last years read
 MOST_BYTES = 2**31 - 1  # of a file: what its format can hold
 
 
-class Nodes:
+class Nodes(Operators):
     """A graph that grows. What is computed already is not computed again: its name is given back.
 
     Numbers enter as arrays of the type that is meant: exporters write Python numbers as float32 into graphs of float64.
@@ -55,10 +55,6 @@ class Nodes:
         if key not in self._constants:
             self._constants[key] = numpy_helper.from_array(values, self._new())
         return str(self._constants[key].name)
-
-    def whole(self, *numbers: int) -> str:
-        """Whole numbers, (n,) int64."""
-        return self.constant(np.array(numbers, dtype=np.int64))
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Attribute) -> str:
         """The result of one operator on these. Raises UsageError for a text that is not Unicode."""
@@ -130,18 +126,6 @@ class Nodes:
         part.ClearField("value_info")
         for value in part.output:
             value.name = names[value.name]
-
-    def cast(self, value: str, kind: int) -> str:
-        """The same in another type."""
-        return self.op("Cast", value, to=kind)
-
-    def taken(self, value: str, columns: Sequence[int]) -> str:
-        """These columns of a matrix, in this order."""
-        return self.op("Gather", value, self.whole(*columns), axis=1)
-
-    def beside(self, *values: str) -> str:
-        """Matrices side by side."""
-        return values[0] if len(values) == 1 else self.op("Concat", *values, axis=1)
 
     def output(self, name: str, value: str, kind: int, shape: Sequence[int | str]) -> str:
         """Gives a result under a name, with underscores behind it where an input has that name. Returns it."""

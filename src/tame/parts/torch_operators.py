@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tame.parts.operators import BYTES, DOUBLE, FLOAT, INT64, TEXT, TRUTH, Attribute
+from tame.parts.operators import BYTES, DOUBLE, FLOAT, INT64, TEXT, TRUTH, Attribute, Operators
 
 # Texts are given as the numbers of categories, and classes are told as theirs.
 TYPES: Mapping[int, torch.dtype] = {
@@ -96,7 +96,7 @@ class _Step:
     made: tuple[str, ...]
 
 
-class TorchOperators(nn.Module):
+class TorchOperators(nn.Module, Operators):
     """See Operators: what is written down is computed when it is called, with a dict of inputs and one of outputs.
 
     inputs: the names of what it will be given.
@@ -137,10 +137,6 @@ class TorchOperators(nn.Module):
             self.register_buffer(name, torch.from_numpy(values.copy()))
         return self._known[key]
 
-    def whole(self, *numbers: int) -> str:
-        """See Operators."""
-        return self.constant(np.array(numbers, dtype=np.int64))
-
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Attribute) -> str:
         """See Operators."""
         key = (kind, inputs, repr(sorted(attributes.items())))
@@ -172,18 +168,6 @@ class TorchOperators(nn.Module):
         self.add_module(own, whole)
         self._add(lambda x: self.get_submodule(own)(x), [given], made)
         return made
-
-    def cast(self, value: str, kind: int) -> str:
-        """See Operators."""
-        return self.op("Cast", value, to=kind)
-
-    def taken(self, value: str, columns: Sequence[int]) -> str:
-        """See Operators."""
-        return self.op("Gather", value, self.whole(*columns), axis=1)
-
-    def beside(self, *values: str) -> str:
-        """See Operators."""
-        return values[0] if len(values) == 1 else self.op("Concat", *values, axis=1)
 
     def output(self, name: str, value: str, kind: int, shape: Sequence[int | str]) -> str:
         """See Operators."""
