@@ -28,7 +28,7 @@ from tame.app.verify import verify
 from tame.core.edits import EDITS
 from tame.core.errors import RefusedError, StorageError, TameError, UsageError, require
 from tame.core.exported import EXPORTS
-from tame.core.files import TEXT_BYTES, own_folder, reading, replacing, require_size
+from tame.core.files import TEXT_BYTES, own_folder, reading, replacing, require_new, require_size
 from tame.core.plain import from_plain, to_plain
 from tame.store.lease import hold
 from tame.study.delivered import MODEL
@@ -84,8 +84,7 @@ def archive(study: Path, file: Path) -> Moved:
     """Writes a study as one new file. Raises UsageError for a file that exists, StorageError where a process works on
     the study or the disk fails, RefusedError for links in its folder and for more than an archive may hold."""
     require_study(study)
-    require(not os.path.lexists(file), f"{file} exists; give another file name")
-    require(file.parent.is_dir(), f"there is no folder {file.parent}")
+    require_new(file)
     where = f"the events of {study} are on a server, and an archive holds only what is in its folder"
     require(not os.path.lexists(study / SERVER), where)
     try:

@@ -18,7 +18,7 @@ from tame.app.foreign_trials import read_foreign
 from tame.app.own_stores import store_of
 from tame.core.config import METRIC_MODES, StudyConfig
 from tame.core.errors import DataError, StorageError, UsageError, require, unknown
-from tame.core.files import write_bytes
+from tame.core.files import require_new, write_bytes
 from tame.core.recipe import MOST_EPOCHS, Recipe, Value
 from tame.core.records import Event, Trial
 from tame.core.space import Choice, Dimension, Float, Int, Space
@@ -103,8 +103,7 @@ def export_optuna(folder: Path, path: Path, *, store: str | None = None) -> Path
     require_optuna("a study for Optuna")
     import optuna
 
-    require(not path.exists(), f"{path} exists; give another file name")
-    require(path.parent.is_dir(), f"there is no folder {path.parent}")
+    require_new(path)
     source = to_optuna(folder, store=store)
     try:
         # Under a name of ours: SQLAlchemy below 2.1 takes what follows a question mark for options.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +17,7 @@ from tame.app.own_studies import is_own
 from tame.app.predict import open_model
 from tame.core.errors import RefusedError, StorageError, UsageError, require
 from tame.core.exported import Exported, Parity, Quantized, keep_export, read_exports
-from tame.core.files import write_bytes, write_text
+from tame.core.files import require_new, write_bytes, write_text
 from tame.core.result import Result
 from tame.core.sums import WEIGHTS, sha256_of
 from tame.evaluate.score import softmax
@@ -57,8 +56,7 @@ def export_model(
     require(to == "onnx" or not int8, "--int8 goes with --onnx")
     note = file.with_name(file.name + NOTE)
     for each in (file, note):
-        require(not os.path.lexists(each), f"{each} exists; give another file name")
-    require(file.parent.is_dir(), f"there is no folder {file.parent}")
+        require_new(each)
     network = open_model(study, build or _only_yours(study, file, to), store=store)
     form = onnx_form(network.kind)
     if to == "onnx":

@@ -120,6 +120,12 @@ def in_place(folder: Path, name: str, *, size: int) -> IO[bytes]:
         return os.fdopen(_own(folder / name, lambda: os.open(leaf, again, dir_fd=place)), "r+b", buffering=0)
 
 
+def require_new(file: Path) -> None:
+    """Raises UsageError where a file cannot be new: something has its name already, or there is no folder for it."""
+    require(not os.path.lexists(file), f"{file} exists; give another file name")
+    require(file.parent.is_dir(), f"there is no folder {file.parent}")
+
+
 def new_folder(folder: Path) -> None:
     """Makes a folder for its owner alone, or takes an empty one. Raises UsageError where it holds something, or cannot
     be made."""
