@@ -28,7 +28,6 @@ from tame.evaluate.score import Judged, judged_from
 from tame.learn.ground import Album
 from tame.learn.seen import Seen, SeenTrial
 from tame.parts.activations import ACTIVATIONS
-from tame.parts.backbones import open_backbone
 from tame.parts.optimizers import plain_optimizer
 from tame.trial.draws import same_chance
 
@@ -156,6 +155,8 @@ class Exercise:
     @cached_property
     def pretrained(self) -> np.ndarray:
         """(n, C) the outputs of a linear head on the features of a network that has seen a million photographs."""
+        from tame.parts.backbones import open_backbone  # timm takes seconds to load, and only the exam needs it
+
         backbone = open_backbone(PRETRAINED, cache=self._cache)
         mean, std = (torch.tensor(backbone.config[name]).view(1, 3, 1, 1) * 255 for name in ("mean", "std"))
         pixels = central_pixels(self.pictures, size=LARGE, crop=1.0)

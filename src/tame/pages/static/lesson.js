@@ -8,8 +8,16 @@ const LOOK_MS = 700;  // between two looks at what grows
 const WIDE = 620, HIGH = 266, PAD = { left: 58, right: 10, top: 12, bottom: 38 };
 export const COLOURS = ["winner", "default", "good", "problem", "warning", "other"];
 
+let ground = "";  // what the answers were about so far
+const CHANGED = "The examples or the trials of this lesson are not those any more with which this page began. Load it again.";
+
 /** What is computed on the learner's examples. @param {string} what @param {object} [asked] */
-export const ask = (what, asked = {}) => api(`/api/learn/${LESSON}/ask/${what}`, { study: STUDY, asked });
+export async function ask(what, asked = {}) {
+  const found = await api(`/api/learn/${LESSON}/ask/${what}`, { study: STUDY, asked });
+  ground ||= found.ground;
+  if (found.ground !== ground) throw new Error(CHANGED);
+  return found;
+}
 
 /** Something that is asked for at once: what came, or what went wrong. @param {string} what @param {object} [asked] */
 export function useAsked(what, asked = {}) {
@@ -19,14 +27,16 @@ export function useAsked(what, asked = {}) {
   return /** @type {[any, string]} */ ([found, problem]);
 }
 
-/** A request that a button makes. Returns a function that makes it, and words about it. */
+/** A request that a button makes. Returns a function that makes it, words about it, and whether an answer is waited for. */
 export function useAsk() {
   const [said, setSaid] = useState("");
+  const [busy, setBusy] = useState(false);
   const go = async (/** @type {string} */ what, /** @type {object} */ asked, /** @type {(found: any) => void} */ then) => {
-    setSaid("Computing on your examples…");
+    setBusy(true); setSaid("Computing on your examples…");
     try { then(await ask(what, asked)); setSaid(""); } catch (problem) { setSaid(/** @type {Error} */ (problem).message); }
+    setBusy(false);
   };
-  return /** @type {[typeof go, string]} */ ([go, said]);
+  return /** @type {[typeof go, string, boolean]} */ ([go, said, busy]);
 }
 
 /** How far the population is trained. The process goes on with it while nothing is asked. whole: also where the study has
@@ -35,7 +45,7 @@ export function useGrown(whole = true) {
   const [grown, setGrown] = useState(/** @type {any} */ (null));
   useEffect(() => {
     let timer = 0;
-    const look = () => ask("grow", { whole }).then((own) => { setGrown(own); if (own.waits) timer = window.setTimeout(look, LOOK_MS); }, () => {});
+    const look = () => ask("grow", { whole }).then((own) => { setGrown(own); if (own.waits) timer = window.setTimeout(look, LOOK_MS); }, (p) => setGrown({ problem: p.message }));
     look();
     return () => clearTimeout(timer);
   }, []);
@@ -43,13 +53,15 @@ export function useGrown(whole = true) {
 }
 
 /** @param {{grown: any}} props */
-export const Grown = ({ grown }) => grown?.waits && html`<p class="fine" role="status">Training networks on your examples: ${grown.done} of ${grown.of}. <progress max=${grown.of} value=${grown.done}></progress></p>`;
+export const Grown = ({ grown }) => (grown?.problem ? html`<${Waits} problem=${grown.problem} />` : grown?.waits && html`<p class="fine" role="status">Training networks on your examples: ${grown.done} of ${grown.of}. <progress max=${grown.of} value=${grown.done}></progress></p>`);
 
 /** Whether an answer was right. @param {{right: boolean, children?: unknown}} props */
 export const Told = ({ right, children }) => html`<p class=${`told ${right ? "right" : "wrong"}`} role="status"><strong>${right ? "Right." : "Not yet."}</strong> ${children}</p>`;
 
-/** Waiting, or why there is nothing. @param {{problem: string, what?: string}} props */
-export const Waits = ({ problem, what = "Reading your examples…" }) => html`<p role="status" class=${problem ? "note problem" : "fine"}>${problem || what}</p>`;
+/** Waiting, or why there is nothing and how to go on. @param {{problem: string, what?: string}} props */
+export const Waits = ({ problem, what = "Reading your examples…" }) => (problem
+  ? html`<p role="status" class="note problem">${problem} <button class="plain" onClick=${() => location.reload()}>Load this page again</button></p>`
+  : html`<p role="status" class="fine">${what}</p>`);
 
 const nice = (/** @type {number} */ v) => (Math.abs(v) >= 1000 || (v !== 0 && Math.abs(v) < 0.001) ? v.toExponential(1) : String(Number(v.toPrecision(3)))).replace("-", "−");
 
@@ -99,7 +111,7 @@ function Question({ asked, number: place, seed, told }) {
   const send = async (/** @type {Event} */ e) => {
     e.preventDefault();
     try {
-      const judged = await api(`/api/learn/${LESSON}/answer`, { study: STUDY, seed, number: place, answer });
+      const judged = await api(`/api/learn/${LESSON}/answer`, { study: STUDY, seed, number: place, mark: asked.mark, answer });
       setFound(judged); setSaid(""); told(judged.right);
     } catch (problem) { setSaid(/** @type {Error} */ (problem).message); }
   };

@@ -13,7 +13,7 @@ function Finder({ rates }) {
   const [power, setPower] = useState((low + high) / 2);
   const [runs, setRuns] = useState(/** @type {any[]} */ ([]));
   const [met, setMet] = useState(/** @type {string[]} */ ([]));
-  const [go, said] = useAsk();
+  const [go, said, busy] = useAsk();
   const open = WANTED.filter(([kind]) => !met.includes(kind)), lr = Number((10 ** power).toPrecision(2));
   const run = () => go("rate", { lr, wanted: open[0]?.[0] ?? "arrives" }, (own) => {
     setRuns((before) => [...before.slice(-4), { ...own, lr }]);
@@ -23,7 +23,7 @@ function Finder({ rates }) {
   return html`<h3>Find three rates</h3>
     <ol>${WANTED.map(([kind, words]) => html`<li key=${kind} class=${met.includes(kind) ? "done" : open[0]?.[0] === kind ? "now" : ""}>${words}${met.includes(kind) ? " ✓" : ""}</li>`)}</ol>
     <label>Rate ${lr} <input type="range" min=${low} max=${high} step="0.05" value=${power} aria-label="Rate, on a logarithmic scale" onInput=${(/** @type {any} */ e) => setPower(Number(e.target.value))} /></label>
-    <p class="row"><button class="go" disabled=${!open.length} onClick=${run}>Run forty steps</button> <span class="fine" role="status">${said}</span></p>
+    <p class="row"><button class="go" disabled=${busy || !open.length} onClick=${run}>Run forty steps</button> <span class="fine" role="status">${said}</span></p>
     ${last && html`<${Told} right=${last.right}>At ${last.lr}: ${SAID[/** @type {keyof typeof SAID} */ (last.judged)]} The loss rose in ${last.rose} of ${last.steps} steps.<//>
       <${Lines} label="Loss by step at the rates that were tried" isLog=${true} lines=${runs.map((each, i) => ({ name: `${i + 1}: rate ${each.lr}`, values: each.losses }))} />`}
     ${!open.length && html`<p role="status"><strong>All three found.</strong> The lowest loss that any of the page's own tries reached in as many steps was ${number(last.best)}.</p>`}`;
@@ -31,10 +31,10 @@ function Finder({ rates }) {
 
 function Decay() {
   const [found, setFound] = useState(/** @type {any} */ (null));
-  const [go, said] = useAsk();
+  const [go, said, busy] = useAsk();
   const names = ["constant rate", "linear decay", "warm-up and decay"];
   return html`<h3>Decay and warm-up</h3><p>Small batches give noisy gradients. See what the end of a run does without and with a decay.</p>
-    <p class="row"><button onClick=${() => go("decays", {}, setFound)}>Run the three</button> <span class="fine" role="status">${said}</span></p>
+    <p class="row"><button disabled=${busy} onClick=${() => go("decays", {}, setFound)}>Run the three</button> <span class="fine" role="status">${said}</span></p>
     ${found && html`<${Lines} label="Loss by step with three schedules" isLog=${true} lines=${found.losses.map((/** @type {any} */ values, /** @type {number} */ i) => ({ name: names[i], values }))} />
       <table class="list"><thead><tr><th>Schedule</th><th class="n">Mean change of the loss in the last steps</th><th class="n">Loss at the end</th></tr></thead><tbody>
       ${names.map((name, i) => html`<tr key=${name}><td>${name}</td><td class="n">${number(found.noise[i], 5)}</td><td class="n">${number(found.ends[i])}</td></tr>`)}</tbody></table>
