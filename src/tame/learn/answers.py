@@ -9,11 +9,11 @@ from tame.core.errors import UsageError, unknown
 from tame.core.plain import from_plain, to_plain
 from tame.learn.tutor import ASKS, Plain, Tutor
 
-# Each registers the answers of a lesson or two, and is loaded when one of them is asked for. The last two load what
+# Each registers the answers of a lesson or two, and is loaded when one of them is asked for. The last ones load what
 # takes seconds: the optimizers of torch, scikit-learn.
 MODULES = (
     "of_descent", "of_fit", "of_batches", "of_losses", "of_optimizers", "of_backprop", "of_luck", "of_search",
-    "of_texts", "of_transfer", "of_bees",
+    "of_texts", "of_transfer", "of_bees", "of_augment",
 )  # fmt: skip
 
 

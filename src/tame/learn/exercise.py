@@ -118,10 +118,7 @@ class Exercise:
         for k in range(len(self.album.classes)):
             own = self.x[self.target == k][:SHOWN].permute(0, 2, 3, 1).numpy()
             rows.append(np.concatenate([*own, *[np.zeros_like(own[0])] * (SHOWN - len(own))], axis=1))
-        large = Image.fromarray(np.concatenate(rows)).resize((2 * SHOWN * SIDE, 2 * len(rows) * SIDE))
-        kept = io.BytesIO()
-        large.save(kept, "PNG")
-        return f"data:image/png;base64,{base64.b64encode(kept.getvalue()).decode()}"
+        return as_png(np.concatenate(rows))
 
     def judged(self, outputs: np.ndarray, rows: np.ndarray) -> Judged:
         """The answers about these pictures. outputs: (n, C) of all."""
@@ -176,6 +173,14 @@ class Exercise:
         with torch.no_grad():
             found: np.ndarray = head(features).double().numpy()
         return found
+
+
+def as_png(pixels: np.ndarray) -> str:
+    """A picture (H, W, 3) of bytes, twice as large, as a data address."""
+    height, width, _ = pixels.shape
+    kept = io.BytesIO()
+    Image.fromarray(pixels).resize((2 * width, 2 * height)).save(kept, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(kept.getvalue()).decode()}"
 
 
 class ThreeConvolutions(nn.Module):

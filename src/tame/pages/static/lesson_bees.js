@@ -36,6 +36,19 @@ function First({ own }) {
     ${judged && html`<${Told} right=${judged.right}>The doctor says: ${own.verdicts[judged.verdict]}. ${judged.why}<//>`}`;
 }
 
+/** More of what there is: changed copies, and the change that a label does not survive. */
+function Augmented() {
+  const [found, setFound] = useState(/** @type {any} */ (null));
+  const [picked, setPicked] = useState(/** @type {any} */ (null));
+  const [go, said, busy] = useAsk();
+  return html`<h3>More of what there is</h3><p>In training, each picture can be changed at random each time it is seen. Nobody labels the copies again, so a change must leave what a picture shows as it is.</p>
+    ${!found ? html`<p class="row"><button class="go" disabled=${busy} onClick=${() => go("augmented", {}, setFound)}>See four ways</button> <span class="fine" role="status">${said}</span></p>`
+    : html`${Object.entries(found.names).map(([name, words]) => html`<figure key=${name} class="wide"><figcaption>${words}</figcaption><img src=${found.strips[name]} alt=${`Pictures and a drawn six. ${words}`} class="sheet" /></figure>`)}
+      <p>Above are pictures of the exercise, below a handwritten six. Which of the four can make the label of a six wrong?</p>
+      <${Choose} name="augment" words="Answer" done=${!!picked} options=${Object.entries(found.names)} what="relabels" given=${(/** @type {string} */ way) => ({ way })} then=${setPicked} />
+      ${picked && html`<${Told} right=${picked.right}>Of ${picked.drawn} sixes changed at random, more like a nine than a six are: ${Object.entries(picked.shares).map(([name, share]) => `${found.names[name].toLowerCase()} ${Math.round(100 * share)} %`).join("; ")}. An insect that is turned is still that insect: what is harmless depends on what the pictures show.<//>`}`}`;
+}
+
 /** @param {{own: any, place: number, told: (right: boolean) => void}} props */
 function Fault({ own, place, told }) {
   const [story, problem] = useAsked("story", { place });
@@ -92,7 +105,7 @@ function Bees() {
   if (!own) return html`<${Waits} problem=${problem} what="Looking at the pictures…" />`;
   return html`<h3>Look</h3><p>${own.is_drawn ? "The pictures are drawn" : `The pictures are of ${own.name}`}: ${own.classes.map((/** @type {string} */ name, /** @type {number} */ i) => `${own.counts[i]} of ${name}`).join(", ")}. Some of each, a row for each class, as the first network sees them:</p>
     <p class="wide"><img src=${own.sheet} alt=${`Pictures of ${own.classes.join(", ")}`} class="sheet" /></p>
-    <${Split} own=${own} /><${First} own=${own} /><${Faults} own=${own} /><${Changes} own=${own} /><${Doctor} own=${own} /><${Exam} own=${own} />`;
+    <${Split} own=${own} /><${First} own=${own} /><${Augmented} /><${Faults} own=${own} /><${Changes} own=${own} /><${Doctor} own=${own} /><${Exam} own=${own} />`;
 }
 
 teach(html`<${Bees} />`);
