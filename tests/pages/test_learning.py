@@ -185,7 +185,8 @@ def test_cards_are_turned_and_progress_is_forgotten(studies, tmp_path):
         card = {"anchor": first[0]["anchor"], "known": True}
         assert own.change("/api/learn/card", json.dumps(card).encode())[0] == 200
         assert len(json.loads(own.request("/api/learn/cards")[2])["cards"]) == len(first) - 1
-        for bad in ({"anchor": "nothing", "known": True}, {"anchor": first[0]["anchor"], "known": "yes"}):
+        for change in ({"anchor": "nothing"}, {"anchor": []}, {"anchor": {}}, {"known": "yes"}, {"known": None}):
+            bad = {**card, **change}
             assert own.change("/api/learn/card", json.dumps(bad).encode())[0] == 400
         assert json.loads(own.change("/api/learn/forget", b"{}")[2]) == {"forgot": True}
         assert len(json.loads(own.request("/api/learn/cards")[2])["cards"]) == len(first)

@@ -158,7 +158,7 @@ class Learning:
     async def api_card(self, request: Request) -> Response:
         given = await _read(request)
         anchor, known = given.get("anchor"), given.get("known")
-        due = {each.anchor for each in Progress().due(_today())}
+        due = [each.anchor for each in Progress().due(_today())]  # what is sent may be of any type
         if anchor not in due or not isinstance(known, bool):
             raise HTTPException(400, "there is no such card")
         turn = partial(_turned, anchor=str(anchor), known=known)
