@@ -79,6 +79,10 @@ def opened(browser, served, name, *, study="demo", allowed=None):
     yield page
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "what was tried fits on a telephone"
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"{name}-tried.png", full_page=True)
     page.close()
     assert [text for text in wrong if allowed is None or allowed not in text] == []
 
@@ -150,7 +154,7 @@ def test_descent_is_predicted_and_raced(browser, served):
             if step < 4:
                 page.wait_for_selector(f"text={step + 1} of 5 predicted")
                 told(page, right=good, at=0)
-        page.wait_for_selector("text=4 of 5 predictions")
+        page.wait_for_selector("text=4 of 5 predictions were right")
         told(page, right=True)
         page.click("button:has-text('This is uphill')")
         page.wait_for_selector("text=Your arrow is")

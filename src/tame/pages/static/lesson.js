@@ -5,7 +5,7 @@ import { api, html, render, useEffect, useState } from "./ui.js";
 const root = /** @type {HTMLElement} */ (document.querySelector("main.lesson"));
 export const LESSON = root?.dataset.lesson ?? "", STUDY = root?.dataset.study ?? "demo";
 const LOOK_MS = 700;  // between two looks at what grows
-const WIDE = 620, HIGH = 266, PAD = { left: 58, right: 10, top: 12, bottom: 38 };
+const WIDE = 620, HIGH = 280, PAD = { left: 66, right: 12, top: 14, bottom: 50 };
 export const COLOURS = ["winner", "default", "good", "problem", "warning", "other"];
 
 let ground = "";  // what the answers were about so far
@@ -65,6 +65,12 @@ export const Waits = ({ problem, what = "Reading your examples…" }) => (proble
 
 const nice = (/** @type {number} */ v) => (Math.abs(v) >= 1000 || (v !== 0 && Math.abs(v) < 0.001) ? v.toExponential(1) : String(Number(v.toPrecision(3)))).replace("-", "−");
 
+/** Where an axis has numbers; whole ones where it counts. @param {number} first @param {number} last */
+function placesOf(first, last) {
+  const every = [0, 0.25, 0.5, 0.75, 1].map((share) => first + share * (last - first));
+  return Number.isInteger(first) && Number.isInteger(last) ? [...new Set(every.map(Math.round))] : every;
+}
+
 /** Lines over steps or epochs. lines: {name, values, colour?, dashed?, xs?}; missing values are null.
  * @param {{lines: any[], label: string, x?: string, isLog?: boolean, marks?: {x: number, y: number, words?: string}[]}} props */
 export function Lines({ lines, label, x = "step", isLog = false, marks = [] }) {
@@ -74,7 +80,9 @@ export function Lines({ lines, label, x = "step", isLog = false, marks = [] }) {
   const first = Math.min(...lines.map((line) => at(line, 0))), last = Math.max(first + 1e-9, ...lines.map((line) => at(line, line.values.length - 1)));
   const sorted = [...values].sort((a, b) => a - b);
   const turn = isLog ? Math.log10 : (/** @type {number} */ v) => v;
-  let low = turn(sorted[0]), high = turn(sorted[Math.floor((sorted.length - 1) * 0.985)]); // a lost run must not press all others flat
+  let low = turn(sorted[0]), high = turn(sorted[sorted.length - 1]);
+  const most = turn(sorted[Math.floor((sorted.length - 1) * 0.985)]);
+  if (high - low > 1.5 * (most - low)) high = most;  // a lost run must not press all others flat
   if (high - low < 1e-9) { low -= 0.5; high += 0.5; }
   const px = (/** @type {number} */ v) => PAD.left + (WIDE - PAD.left - PAD.right) * (v - first) / (last - first);
   const py = (/** @type {number} */ v) => HIGH - PAD.bottom - (HIGH - PAD.bottom - PAD.top) * Math.min(1.03, Math.max(-0.03, (turn(v) - low) / (high - low)));
@@ -89,8 +97,8 @@ export function Lines({ lines, label, x = "step", isLog = false, marks = [] }) {
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * (high - low));
   return html`<figure class="lines-of"><svg viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${label}>
     ${ticks.map((t) => { const v = isLog ? 10 ** t : t; return html`<g key=${t}><line class="rule" x1=${PAD.left} x2=${WIDE - PAD.right} y1=${py(v)} y2=${py(v)} /><text x=${PAD.left - 6} y=${py(v) + 4} text-anchor="end">${nice(v)}</text></g>`; })}
-    ${[0, 0.25, 0.5, 0.75, 1].map((share) => { const v = first + share * (last - first); return html`<text key=${share} x=${px(v)} y=${HIGH - 21} text-anchor=${share === 1 ? "end" : share ? "middle" : "start"}>${nice(Number.isInteger(first) ? Math.round(v) : v)}</text>`; })}
-    <text x=${(WIDE + PAD.left) / 2} y=${HIGH - 5} text-anchor="middle">${x}</text>
+    ${placesOf(first, last).map((v) => html`<text key=${v} x=${px(v)} y=${HIGH - 29} text-anchor=${v === last ? "end" : v === first ? "start" : "middle"}>${nice(v)}</text>`)}
+    <text x=${(WIDE + PAD.left) / 2} y=${HIGH - 7} text-anchor="middle">${x}</text>
     ${lines.map((line, i) => html`<path key=${line.name} class=${`stroke ${line.colour ?? COLOURS[i % COLOURS.length]} ${line.dashed ? "dashed" : ""}`} d=${drawn(line)} />`)}
     ${marks.map((m) => html`<circle class="mark" cx=${px(m.x)} cy=${py(m.y)} r="5"><title>${m.words ?? ""}</title></circle>`)}
   </svg><figcaption><ul class="legend">${lines.map((line, i) => html`<li key=${line.name} class=${line.colour ?? COLOURS[i % COLOURS.length]}><i class=${line.dashed ? "dashed" : ""}></i>${line.name}</li>`)}</ul></figcaption></figure>`;
@@ -122,7 +130,7 @@ function Question({ asked, number: place, seed, told }) {
       ${asked.options.map((/** @type {string} */ option, /** @type {number} */ i) => html`<label class="option" key=${i}><input type="radio" name=${name} value=${i} checked=${answer === String(i)} onChange=${() => setAnswer(String(i))} /> ${option}</label>`)}</fieldset>`
       : html`<label>${asked.text} <input name=${name} inputmode="decimal" autocomplete="off" value=${answer} disabled=${!!found} onInput=${(/** @type {any} */ e) => setAnswer(e.target.value)} /></label>`}
     ${!found && html`<button>Answer</button>`} <span class="fine" role="status">${said}</span>
-    ${found && html`<${Told} right=${found.right}>The answer is ${found.answer}. ${found.why}<//>`}
+    ${found && html`<${Told} right=${found.right}>The answer: ${found.answer}. ${found.why}<//>`}
   </form>`;
 }
 
