@@ -217,14 +217,16 @@ class TableMaterial:
         None where a model must make them itself, as a recipient's would. exact: whether they must be the same as its.
         """
         own = np.array(rows, dtype=np.int64)
-        is_plain = network.texts is None or self._frozen is None or network.texts.digest == self._frozen.encoder.digest
-        is_exact = network.texts is None or self._frozen is None or self._frozen.dtype == torch.float32
-        if cached and is_plain and (is_exact or not exact):
-            return self._table, own, self._featured
-        some = only_own_texts(take_rows(self._table, own))  # of no other text features are made
+        if not self._table.texts:
+            return self._table, own, None
+        some = only_own_texts(take_rows(self._table, own))  # of no other text words are counted and features made
         every = np.arange(len(own))
         if not cached or network.texts is None:
             return some, every, None
+        assert self._frozen is not None, "a network that reads texts was trained with an encoder"
+        is_plain = network.texts.digest == self._frozen.encoder.digest
+        if is_plain and not (exact and self._frozen.dtype != torch.float32):
+            return some, every, self._featured
         if self._exact is None or self._exact.encoder.digest != network.texts.digest:
             self._exact = FrozenTexts(network.texts, device=self._device)
         return some, every, self._exact
