@@ -148,12 +148,12 @@ def test_unequal_and_small_classes_are_told_with_what_chooses():
 
 
 def test_a_class_of_two_rows_needs_no_third_group():
-    cells, values = np.array(["p", "q", "r", "s"] * 10), np.array([0, 1] * 20)
+    cells, values = np.array(["p", "q", "r", "s", "t"] * 8), np.array([0, 1] * 20)
     values[[0, 2]] = 2
     given = [""] * 40
     groups, _ = named_groups(cells, "patient", given=given, values=values, classes=("a", "b", "c"), nouns="rows")
-    assert len(np.unique(groups)) == 4
-    values[4] = 2
+    assert len(np.unique(groups)) == 5
+    values[5] = 2
     with pytest.raises(DataError, match="the rows of class 'c' lie in 2 groups of 'patient'; at least 3"):
         named_groups(cells, "patient", given=given, values=values, classes=("a", "b", "c"), nouns="rows")
 
