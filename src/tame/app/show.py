@@ -79,6 +79,7 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
         _scores(result),
         Text(),
         _sentence(words.verdict(result)),
+        *map(_sentence, words.trees_verdict(result)),
         _sentence(words.dummy_verdict(result)),
         _sentence(words.optimism(result)),
         *_judged(result),
@@ -223,6 +224,7 @@ def _scores(result: Result) -> RenderableType:
         ("winner", result.score.value, words.span(result.score, metric)),
         *([("default recipe", own.value, words.span(own, metric))] if (own := baselines.default) else []),
         *([("linear model", line.value, words.span(line, metric))] if (line := baselines.linear) else []),
+        *([(words.TREES, trees.value, words.span(trees, metric))] if (trees := baselines.trees) else []),
         (words.dummy_label(result), baselines.dummy.value, words.span(baselines.dummy, metric)),
         ("winner, validation", validation.value, validation.how),
     ]

@@ -45,11 +45,13 @@ class DefaultScore(BaselineScore):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baselines:
     """What the score is compared with. dummy: guessing without the inputs; default: None if that recipe could not be
-    trained to its end; linear: a linear model of the same inputs, None in older results, and where they suit none."""
+    trained to its end; linear: a linear model of the same inputs, None in older results, and where they suit none;
+    trees: gradient boosting, None where it was not asked for."""
 
     dummy: BaselineScore
     default: DefaultScore | None
     linear: BaselineScore | None = None
+    trees: BaselineScore | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,7 @@ class Page:
     other_metrics: str
     verdict: str
     default_is_beaten: bool
-    dummy_verdict: str
+    other_verdicts: Sequence[str]
     optimism: str
     findings: list[FindingLine]
     first_findings: int
@@ -194,7 +194,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes], expo
         other_metrics=words.other_metrics(result),
         verdict=words.verdict(result),
         default_is_beaten=_is_beaten(result),
-        dummy_verdict=words.dummy_verdict(result),
+        other_verdicts=[*words.trees_verdict(result), words.dummy_verdict(result)],
         optimism=words.optimism(result),
         findings=[_finding(each, kind) for each in result.findings],
         first_findings=FIRST_FINDINGS,
@@ -281,6 +281,10 @@ def _score_chart(result: Result) -> Markup:
         ends += [linear.low, linear.high]
         rows.append(_row(metric, "linear model", linear, "default"))
     low, high = search_section.value_range(metric, [validation, *ends])
+    if result.baselines.trees is not None:
+        trees = result.baselines.trees
+        ends += [trees.low, trees.high]
+        rows.append(_row(metric, words.TREES, trees, "default"))
     rows.append(_row(metric, words.dummy_label(result), dummy, "dummy"))
     rows.append(Row("validation", validation, note=formats.shown(metric, validation), kind="valid"))
     desc = "; ".join(f"{row.label} {row.note}" for row in rows)

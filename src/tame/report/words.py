@@ -37,6 +37,7 @@ ORIGINS = {  # of a recipe, as people say it; those of other packages keep their
     "portfolio": "known good", "user": "given", "sobol": "even spread", "tpe": "predicted good",
     "gp": "predicted good", "model": "predicted good", "remedy": "remedy", "fine-tune": "fine-tuned",
 }  # fmt: skip
+TREES = "gradient boosting"
 FEW = 0.1  # an interval of a score that is wider says that there are few examples
 
 
@@ -166,6 +167,12 @@ def verdict(result: Result) -> str:
     if default.is_winner:
         return "the default recipe won: the search found nothing that is shown to be better"
     return comparison(result.metric, default.difference, "the default recipe")
+
+
+def trees_verdict(result: Result) -> list[str]:
+    """The winner compared with gradient boosting, where that was asked for; what is delivered are networks anyway."""
+    trees = result.baselines.trees
+    return [] if trees is None else [comparison(result.metric, trees.difference, f"{TREES} (scikit-learn)")]
 
 
 def dummy_label(result: Result) -> str:

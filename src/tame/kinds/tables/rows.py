@@ -15,6 +15,7 @@ import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.edits import Edit
+from tame.core.errors import require
 from tame.core.records import Finding
 from tame.core.result_parts import ColumnFacts, TargetFacts, Task
 from tame.data.edits import Examples, apply_edits, digest_of_cells
@@ -107,6 +108,9 @@ def split_rows(
     that are no table. is_new: whether the data is judged; a study that goes on has its findings. edits: that are to be
     applied; digest_of: by which a row is known again, that of its cells where it is not given.
     """
+    has_trees = own.shares is None and any(c.kind in LEARNT and c.kind != "text" for c in own.table.columns)
+    only = "trees are a baseline for tables with other columns than texts, and one target for each row"
+    require(not config.baseline or has_trees, f"{only}; leave out --baseline")
     found = copies_of(list(own.table.values.values())) if copies is None else copies
     alike = _alike(own.table)
     alike = {(a, b) for a, b in alike if found.equal[a] != found.equal[b]}  # whole copies are told as such
