@@ -194,7 +194,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes], expo
         other_metrics=words.other_metrics(result),
         verdict=words.verdict(result),
         default_is_beaten=_is_beaten(result),
-        other_verdicts=[*words.trees_verdict(result), words.dummy_verdict(result)],
+        other_verdicts=words.other_verdicts(result),
         optimism=words.optimism(result),
         findings=[_finding(each, kind) for each in result.findings],
         first_findings=FIRST_FINDINGS,
@@ -273,6 +273,10 @@ def _score_chart(result: Result) -> Markup:
     dummy, default = result.baselines.dummy, result.baselines.default
     ends = [dummy.low, dummy.high, score.low, score.high]
     rows = [_row(metric, "sealed test", score, "winner")]
+    if result.baselines.single is not None:
+        single = result.baselines.single
+        ends += [single.low, single.high]
+        rows.append(_row(metric, "one network", single, "default"))
     if default is not None:
         ends += [default.low, default.high]
         rows.append(_row(metric, "default recipe", default, "default"))

@@ -169,10 +169,13 @@ def verdict(result: Result) -> str:
     return comparison(result.metric, default.difference, "the default recipe")
 
 
-def trees_verdict(result: Result) -> list[str]:
-    """The winner compared with gradient boosting, where that was asked for; what is delivered are networks anyway."""
-    trees = result.baselines.trees
-    return [] if trees is None else [comparison(result.metric, trees.difference, f"{TREES} (scikit-learn)")]
+def other_verdicts(result: Result) -> list[str]:
+    """What is delivered beside one network of the winner, where it is several, gradient boosting, where that was asked
+    for, and the dummy."""
+    own, metric = result.baselines, result.metric
+    others = ((own.single, "one network of the winner"), (own.trees, f"{TREES} (scikit-learn)"))
+    said = [comparison(metric, each.difference, name) for each, name in others if each is not None]
+    return [*said, dummy_verdict(result)]
 
 
 def dummy_label(result: Result) -> str:

@@ -109,7 +109,8 @@ def _score(state: State, result: Result) -> Iterator[str]:
     default = result.baselines.default
     own = result.baselines
     beside = (
-        ("dummy", own.dummy), ("default recipe", default), ("linear model", own.linear), ("trees", own.trees)
+        ("dummy", own.dummy), ("default recipe", default), ("linear model", own.linear), ("trees", own.trees),
+        ("one network", own.single),
     )  # fmt: skip
     for name, each in (("score", score), *beside):
         if each is None:

@@ -43,6 +43,7 @@ class Tested:
     linear: Judged | None = None  # of a linear model; None where the inputs suit none
     trees: Judged | None = None  # of gradient boosting; None where it was not asked for, or there was no time
     iterations: int = 0  # of it
+    single: Judged | None = None  # of one network of the winner, where several are delivered
     distances: np.ndarray | None = None
     trained_on: Mapping[int, float] = field(default_factory=dict)
 
@@ -62,6 +63,10 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
     if beside is not None:
         _choose(study, data, Chosen(beside))
         other = np.array(study.worker.judge(rows))
+    single = None
+    if chosen.is_ensemble:
+        _choose(study, data, Chosen(chosen.winner))
+        single = np.array(study.worker.judge(rows))
     _choose(study, data, chosen, remembers=True)
     outputs = np.array(study.worker.judge(rows))
     linear, trees = _linear(study, data, rows, chosen.winner), _trees(study, data, rows)
@@ -87,7 +92,7 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
 
     same = default is chosen.winner and only
     return Tested(
-        own, own if same else judged(other), judged(linear),
+        own, own if same else judged(other), judged(linear), single=judged(single),
         trees=None if trees is None else judged(np.array(trees.outputs)), iterations=trees.iterations if trees else 0,
         distances=distances if len(distances) else None, trained_on=trained_on,
     )  # fmt: skip

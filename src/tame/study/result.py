@@ -204,7 +204,9 @@ def _ensemble(decided: Chosen) -> EnsembleRow | None:
     if own is None:
         return None
     members = tuple(trial.number for trial in own.trials)
-    return EnsembleRow(members=members, value=own.value, difference=own.difference, kept=own.kept, why=own.why)
+    return EnsembleRow(
+        members=members, value=own.value, difference=own.difference, kept=own.kept, why=own.why, optimism=own.optimism
+    )
 
 
 def unlike(distances: np.ndarray | None, groups: np.ndarray | None) -> UnlikeRow | None:
@@ -238,8 +240,9 @@ def _baselines(data: Data, tested: Tested, noise: SeedNoise | None, *, seed: int
     linear = _beside(metric, tested.linear, own, how="a linear model of the same inputs", seed=seed)
     how = f"gradient boosting of the same rows by scikit-learn, {tested.iterations} iterations"
     trees = _beside(metric, tested.trees, own, how=how, seed=seed)
+    single = _beside(metric, tested.single, own, how="one network of the winner on the same examples", seed=seed)
     if tested.default is None:
-        return Baselines(dummy=guessing, default=None, linear=linear, trees=trees)
+        return Baselines(dummy=guessing, default=None, linear=linear, trees=trees, single=single)
     base = score(metric, tested.default, how="the default recipe on the same examples", seed=seed)
     gain = difference(metric, own, tested.default, seed=seed)
     if not is_winner:  # with folds, the noise is that of the mean of as many networks
@@ -247,7 +250,7 @@ def _baselines(data: Data, tested: Tested, noise: SeedNoise | None, *, seed: int
     of_default = DefaultScore(
         value=base.value, low=base.low, high=base.high, n=base.n, how=base.how, difference=gain, is_winner=is_winner
     )
-    return Baselines(dummy=guessing, default=of_default, linear=linear, trees=trees)
+    return Baselines(dummy=guessing, default=of_default, linear=linear, trees=trees, single=single)
 
 
 def _beside(metric: str, other: Judged | None, own: Judged, *, how: str, seed: int) -> BaselineScore | None:
