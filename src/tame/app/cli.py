@@ -36,6 +36,7 @@ from tame.app.commands import (  # noqa: E402
     FolderArgument,
     InlineOption,
     JsonOption,
+    LimitOption,
     MoreTimeOption,
     OutOption,
     QuietOption,
@@ -59,6 +60,7 @@ from tame.app.learning_commands import explain, learn  # noqa: E402
 from tame.app.studies_commands import studies  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
 from tame.core.errors import NothingTrainedError, StorageError, TameError, UsageError, require  # noqa: E402
+from tame.core.objectives import parse_limits  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
 from tame.store.disk import disk_failure  # noqa: E402
 
@@ -93,6 +95,7 @@ def resume(
     costs: Annotated[str | None, typer.Option(help=AGAIN.format("loss.costs"), metavar="COSTS")] = None,
     start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
     workers: WorkersOption = None,
+    limit: LimitOption = None,
     store: StoreOption = None,
     track: TrackOption = None,
     json: JsonOption = False,
@@ -106,12 +109,14 @@ def resume(
     from tame.app.run import resume_study
     from tame.app.tracking.known import parse_trackers
     from tame.study.clock import give_time
+    from tame.study.pricing import set_limits
     from tame.study.space import ask_for
 
     trackers = parse_trackers(track or ())
     earlier = tuple(start_from) if start_from else None
     outside = Outside(data=data, backbone=backbone, val=val, test=test, costs=costs, start_from=earlier)
     address = store_of(study, store)
+    set_limits(study, parse_limits(limit or ()), store=address)
     if time is not None:
         give_time(study, parse_time(time), store=address)
     if wider := parse_space(space or ()):

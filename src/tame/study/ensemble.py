@@ -17,6 +17,7 @@ from tame.evaluate.temperature import tempered
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.study.finalist import Finalist, fold_values
+from tame.study.pricing import limits_of, price
 from tame.study.session import Study
 
 MOST = 8  # networks that judge together
@@ -85,18 +86,19 @@ def chosen(study: Study, data: Data, plain: Sequence[Finalist], winner: Finalist
 
     plain: the finalists before their temperature. What was fine-tuned judges alone: each such network has its own
     backbone or encoder, and a model holds one. Members are the first networks of the winner and of each finalist
-    whose loss is not shown to be higher than the lowest, then their second ones, 8 at most: none is picked by how well
-    it does. The ensemble is delivered if its loss is really lower than that of one network of the winner and its metric
-    not really worse.
+    whose loss is not shown to be higher than the lowest, then their second ones, 8 at most, or as many as keep within
+    the limits of the study: none is picked by how well it does. The ensemble is delivered if its loss is really lower
+    than that of one network of the winner and its metric not really worse. With an objective, one network is delivered.
     Source: Lakshminarayanan, Pritzel and Blundell, Simple and scalable predictive uncertainty estimation using deep
     ensembles (2017).
     """
     asked, seed = study.config.ensemble, study.config.seed
-    if not (KINDS.get(data.kind).ensembles if asked is None else asked):
+    if not (KINDS.get(data.kind).ensembles if asked is None else asked) or study.config.objective is not None:
         return Chosen(winner)
     if winner.recipe.model.unfrozen:
         return Chosen(winner)
     members = _members([each for each in plain if not each.recipe.model.unfrozen], winner, loss, seed=seed)
+    members = _within(study, data, members)
     if len(members) < 2:
         return Chosen(winner)
     found, (judged,) = tempered([mean_of([each for _, each in members])], seed=seed)
@@ -121,6 +123,16 @@ def _members(plain: Sequence[Finalist], winner: Finalist, loss: str, *, seed: in
     level = [first, *(each for each in rest if each is ranked[0] or not _is_behind(ranked[0], each, loss, seed=seed))]
     rounds = zip_longest(*(zip(each.trials, each.each, strict=True) for each in level))
     return [member for each in rounds for member in each if member is not None][:MOST]
+
+
+def _within(study: Study, data: Data, members: list[tuple[Trial, Judged]]) -> list[tuple[Trial, Judged]]:
+    """As many of these networks, from the first on, as keep together within the limits of the study."""
+    limits = limits_of(study)
+    while limits and len(members) > 1:
+        if price(study, data, [trial.recipe for trial, _ in members]).within(limits):
+            break
+        members = members[:-1]
+    return members
 
 
 def _is_behind(best: Finalist, each: Finalist, loss: str, *, seed: int) -> bool:
