@@ -56,6 +56,7 @@ from tame.app.commands import (  # noqa: E402
 )
 from tame.app.console import guard_stdout, inert_exits  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
+from tame.app.import_command import import_  # noqa: E402
 from tame.app.learning_commands import explain, learn  # noqa: E402
 from tame.app.studies_commands import studies  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
@@ -298,33 +299,7 @@ def verify(study: FolderArgument, store: StoreOption = None, json: JsonOption = 
         raise StorageError(f"{study}: {len(found.problems)} of {len(found.checks)} checks found something wrong")
 
 
-@command("import")
-def import_(
-    source: Annotated[
-        str, typer.Argument(help="an Optuna storage (SQLite or journal file), or a table of results", metavar="SOURCE")
-    ],
-    out: Annotated[str, typer.Option(help="folder for the new study", metavar="STUDY")],
-    study: Annotated[
-        str | None, typer.Option(help="which study, if the source contains several", metavar="NAME")
-    ] = None,
-    map: Annotated[
-        list[str] | None, typer.Option("--map", help="a parameter is a field: lr=optimizer.lr", metavar="NAME=FIELD")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="the column with the results, or the name of the value", metavar="NAME")
-    ] = None,
-    mode: Annotated[str | None, typer.Option(help="min or max, if the source does not say", metavar="MODE")] = None,
-    json: JsonOption = False,
-) -> None:
-    """Turn the trials of another program into a study, for tame show and tame fit --start-from."""
-    from tame.app.exchange import import_trials, parse_map
-    from tame.app.show import imported_lines
-
-    found = import_trials(source, out=out, study=study, map=parse_map(map or []), metric=metric, mode=mode)
-    if json:
-        print_json(found.to_json())
-    else:
-        print_rich(imported_lines(found))
+command("import")(import_)
 
 
 @command()

@@ -97,12 +97,9 @@ class StudyConfig:
             metavar="DATA",
         ).metadata
     )
-    task: str = field(
-        default="auto",
-        metadata=Option(
-            "auto, classification, regression, binary, multiclass or language-model", metavar="TASK", group=DATA
-        ).metadata,
-    )
+    task: str = field(default="auto", metadata=Option(
+        "auto, classification, regression, binary, multiclass or language-model", metavar="TASK", group=DATA,
+    ).metadata)  # fmt: skip
     target: str | None = field(
         default=None, metadata=Option("the column of a table to predict", metavar="COLUMN", group=DATA).metadata
     )
@@ -129,18 +126,12 @@ class StudyConfig:
             toml=toml_columns,
         ).metadata,
     )
-    groups: str | None = field(
-        default=None,
-        metadata=Option(
-            "a column; rows with equal values stay on one side of every split", metavar="COLUMN", group=DATA
-        ).metadata,
-    )
-    order: str | None = field(
-        default=None,
-        metadata=Option(
-            "a column that orders the rows; the latest become the test part", metavar="COLUMN", group=DATA
-        ).metadata,
-    )
+    groups: str | None = field(default=None, metadata=Option(
+        "a column; rows with equal values stay on one side of every split", metavar="COLUMN", group=DATA,
+    ).metadata)  # fmt: skip
+    order: str | None = field(default=None, metadata=Option(
+        "a column that orders the rows; the latest become the test part", metavar="COLUMN", group=DATA,
+    ).metadata)  # fmt: skip
     model: str | None = None  # where to find the function of the user's own module, or INLINE; only from Python
     metric: str = field(  # auto: the default of the task
         default="auto",
@@ -155,16 +146,11 @@ class StudyConfig:
         group=DATA, read=parse_limits, write=write_limits, toml=toml_limits,
     ).metadata)  # fmt: skip
     # None: not said. A study begins with what its kind of data has then; in the record of a study it means none.
-    backbone: str | None = field(
-        default=None,
-        metadata=Option(
-            "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
-            "a timm name, a folder with weights, or none for a small network from scratch; for texts minilm, a folder "
-            "or none",
-            metavar="NAME",
-            group=NETWORK,
-        ).metadata,
-    )
+    backbone: str | None = field(default=None, metadata=Option(
+        "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
+        "a timm name, a folder with weights, or none for a small network from scratch; for texts minilm, a folder "
+        "or none", metavar="NAME", group=NETWORK,
+    ).metadata)  # fmt: skip
     time_s: float | None = field(default=None, metadata=Option(
         "wall clock from start to report, such as 90s or 5m", metavar="TIME", flag="time", read=read_time,
         write=write_time, group=BUDGET,

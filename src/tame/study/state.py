@@ -467,11 +467,6 @@ def _check_finalists(state: State) -> None:
         state.history.known(number)
 
 
-def _check_limits(state: State) -> None:
-    assert state.limits is not None
-    check_limits(state.limits.limits)
-
-
 def _check_engines(state: State) -> None:
     assert state.engines is not None
     from_plain(tuple[EngineChoice, ...], state.engines.used, what="what trains")
@@ -482,7 +477,7 @@ CHECKS: Mapping[str, Callable[[State], None]] = {
     "opened": _check_opened, "clock": _check_clock, "plan": _check_plan, "space": _check_space,
     "imported": _check_space, "space_asked": _check_asked, "asked": _check_wish,
     "region": _check_region, "finalists": _check_finalists,
-    "engines": _check_engines, "limits": _check_limits,
+    "engines": _check_engines, "limits": lambda state: check_limits(state.limits and state.limits.limits),
 }  # fmt: skip
 
 
