@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def served(name: str, folder: Path) -> Iterator[tuple[str, int]]:
     port, path = free_port(), SERVERS[name][0]
     process = subprocess.Popen(
         [sys.executable, str(EXAMPLES / name), "m.onnx", str(port)], cwd=folder, stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, env=without_torch(folder),
+        stdout=subprocess.DEVNULL, env=without_torch(folder), start_new_session=True,
     )  # fmt: skip
     try:
         address, until = f"http://127.0.0.1:{port}/{path}", time.monotonic() + START_S
@@ -86,7 +87,7 @@ def served(name: str, folder: Path) -> Iterator[tuple[str, int]]:
             time.sleep(0.05)
         yield address, process.pid
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGKILL)  # with those that it has started
         process.wait(timeout=20)
 
 
