@@ -112,7 +112,9 @@ Examples:
   tame learn fit --test"""
 FIT = in_panels(OPTIONS)
 PLAN = tuple(
-    name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store", "workers")
+    name
+    for name in FIT
+    if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store", "workers", "objective", "limit")
 )  # what a plan depends on
 CHECK = (
     "data", "task", "target", "image", "text", "label_pattern", "columns", "groups", "order", "backbone", "val", "test",
@@ -129,6 +131,10 @@ QuietOption = Annotated[
 ]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", help="as in tame fit, from here on (default: as it was started)", metavar="N")
+]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option("--limit", help="what the delivered model may take from here on: latency=20ms", metavar="NAME=AMOUNT"),
 ]
 TrackOption = Annotated[
     list[str] | None,
