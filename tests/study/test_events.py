@@ -213,7 +213,7 @@ def test_the_state_holds_the_last_event_of_each_kind_under_its_name():
         assert to_text(event_of(getattr(state, kind))) == to_text(Event(kind, data))
     assert set(EVENTS) < set(STEPS)
     assert state.openings == 1
-    assert (state.trained_s, state.used_s, state.marks) == (1.5, 20.0, [(20.0, 0)])
+    assert (state.trained_s, state.used_s, state.marks) == (1.5, 20.0, [(20.0, 0, 0)])
 
 
 def test_a_kind_that_is_not_known_changes_nothing_but_the_time_that_is_used():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tame.adjust.guard import Rest
 from tame.core.config import METRIC_MODES, StudyConfig, default_metric
@@ -111,6 +111,15 @@ class Case:
         return next((each for each in own if each.trial == tried.trials[0]), None)
 
 
+class Mark(NamedTuple):
+    """After a training: seconds of the budget used, epochs trained by all trials, and those that were all of a
+    trial."""
+
+    used_s: float = 0.0
+    epochs: int = 0
+    singles: int = 0
+
+
 @dataclass(slots=True)
 class State:
     """The state from the events: trials, findings, and the last event of every other kind, under its name."""
@@ -121,8 +130,10 @@ class State:
     measurements: dict[str, object] = field(default_factory=dict)  # of the engines, by key
     cases: list[Case] = field(default_factory=list)
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch of a trial when it was last continued
-    trained_s: float = 0.0  # seconds of training in the search
-    marks: list[tuple[float, int]] = field(default_factory=list)  # after each training: seconds used, epochs trained
+    trained_s: float = 0.0  # seconds of training
+    singles: int = 0  # trials of one epoch that were trained apart from others
+    singles_s: float = 0.0  # those of `trained_s` that these took
+    marks: list[Mark] = field(default_factory=list)  # after each training
     wishes: dict[str, Asked] = field(default_factory=dict)  # what the user asked for, by its id
     extra_s: float = 0.0  # seconds that the user added to the clock while the study ran
     left_out: tuple[str, ...] = ()  # codes of findings that the user muted while it ran
@@ -169,8 +180,18 @@ class State:
 
     @property
     def epoch_s(self) -> float:
-        """Mean seconds per epoch of a trial, without preparing inputs; 0 before the first."""
-        return self.trained_s / max(self.epochs, 1)
+        """Mean seconds per epoch of a trial, without preparing inputs; 0 before the first.
+
+        Models that are solved at once are left out, where there are others: their only epoch takes as long as many.
+        """
+        others = self.epochs - self.singles
+        return (self.trained_s - self.singles_s) / others if others > 0 else self.trained_s / max(self.epochs, 1)
+
+    def in_epochs(self, recipe: Recipe, epochs: int) -> float:
+        """So many epochs of a recipe, in epochs that take as long as the mean one."""
+        if not recipe.is_single or not self.singles or self.epoch_s <= 0:
+            return epochs
+        return epochs * self.singles_s / self.singles / self.epoch_s
 
     @property
     def history(self) -> History:
@@ -342,7 +363,11 @@ def _of_training(state: State, event: Event) -> None:
     require(state.trained.trained_s >= 0, "it took less than no time", error=StorageError)
     require(state.trained.trained_s < MOST_S, f"it took {state.trained.trained_s:g} s", error=StorageError)
     state.trained_s += state.trained.trained_s
-    state.marks.append((state.used_s, state.epochs))
+    mark, before = Mark(state.used_s, state.epochs, state.fold.singles), state.marks[-1] if state.marks else Mark()
+    if mark.singles - before.singles == mark.epochs - before.epochs > 0:
+        state.singles += mark.epochs - before.epochs
+        state.singles_s += state.trained.trained_s
+    state.marks.append(mark)
 
 
 OF_TRIALS: Mapping[str, Callable[[State, Event], None]] = {

@@ -29,7 +29,7 @@ from tame.kinds.tables.row_encoder import Featured, RowEncoder
 from tame.kinds.tables.text_choice import QUESTION as TEXTS
 from tame.kinds.tables.text_choice import Asked
 from tame.kinds.tables.text_columns import LENGTH, CountedTexts
-from tame.kinds.tables.text_features import NO_ENCODER, FrozenTexts, no_encoder, texts_told
+from tame.kinds.tables.text_features import NO_ENCODER, FrozenTexts, no_encoder, texts_told, training_dtype
 from tame.kinds.tables.text_tuning import TextTuning, TunedTask, TunedTexts
 from tame.parts.encoders import adapted, open_encoder
 from tame.parts.mlp import WORDS, Columns, build_table_model, num_weights
@@ -71,8 +71,8 @@ class TableMaterial:
         self._kept: OrderedDict[Hashable, tuple[RowEncoder, Tensor]] = OrderedDict()
         self._sparse: OrderedDict[Hashable, tuple[RowEncoder, csr_matrix]] = OrderedDict()
         self._stacks: OrderedDict[Hashable, Tensor] = OrderedDict()
-        self._tuning = None if frozen is None else TextTuning(table, frozen.encoder, device)
-        self._adapted: FrozenTexts | None = None  # with the encoder that was judged last, if it was fine-tuned
+        self._tuning = None if frozen is None else TextTuning(table, frozen.encoder, device, dtype=frozen.dtype)
+        self._exact: FrozenTexts | None = None  # in float32, with the encoder of the network that was judged last
 
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
         found: Plain
@@ -205,28 +205,31 @@ class TableMaterial:
         return seen_of(network, table, own, featured)
 
     def judge(self, network: Network, rows: Sequence[int], *, cached: bool) -> Tensor:
-        table, own, featured = self._features_for(network, rows, cached=cached)
+        table, own, featured = self._features_for(network, rows, cached=cached, exact=True)
         return judge_rows(network, table, own, device=self._device, featured=featured)
 
     def _features_for(
-        self, network: Network, rows: Sequence[int], *, cached: bool
+        self, network: Network, rows: Sequence[int], *, cached: bool, exact: bool = False
     ) -> tuple[Table, np.ndarray, Featured | None]:
         """A table that has these rows, their places in it, and the features of its texts.
 
         These are the ones that this process has, where the encoder of the network is the one that was not fine-tuned.
-        None where a model must make them itself, as a recipient's would.
+        None where a model must make them itself, as a recipient's would. exact: whether they must be the same as its.
         """
         own = np.array(rows, dtype=np.int64)
-        is_plain = network.texts is None or self._frozen is None or network.texts.digest == self._frozen.encoder.digest
-        if cached and is_plain:
-            return self._table, own, self._featured
-        some = only_own_texts(take_rows(self._table, own))  # of no other text features are made
+        if not self._table.texts:
+            return self._table, own, None
+        some = only_own_texts(take_rows(self._table, own))  # of no other text words are counted and features made
         every = np.arange(len(own))
         if not cached or network.texts is None:
             return some, every, None
-        if self._adapted is None or self._adapted.encoder.digest != network.texts.digest:
-            self._adapted = FrozenTexts(network.texts, device=self._device)
-        return some, every, self._adapted
+        assert self._frozen is not None, "a network that reads texts was trained with an encoder"
+        is_plain = network.texts.digest == self._frozen.encoder.digest
+        if is_plain and not (exact and self._frozen.dtype != torch.float32):
+            return some, every, self._featured
+        if self._exact is None or self._exact.encoder.digest != network.texts.digest:
+            self._exact = FrozenTexts(network.texts, device=self._device)
+        return some, every, self._exact
 
     def _fitted(self, learnt: np.ndarray, recipe: Recipe) -> RowEncoder:
         return RowEncoder.fit(self._table, learnt, recipe, counted=self._counted, featured=self._featured)
@@ -378,6 +381,8 @@ def open_material(given: Plain, room: Room) -> tuple[TableMaterial, Plain]:
     frozen = None
     if asked.encoder and table.texts:
         say = partial(room.say, "texts")
-        frozen = FrozenTexts(open_encoder(asked.encoder), device=room.device, cache=room.cache, say=say)
+        encoder, some = open_encoder(asked.encoder), [text for texts in table.texts.values() for text in texts]
+        dtype = training_dtype(encoder, some, device=room.device, path=room.cache / "machine.json")
+        frozen = FrozenTexts(encoder, device=room.device, cache=room.cache, dtype=dtype, say=say)
     material = TableMaterial(table, device=room.device, beside=asked.beside, kind=asked.kind, frozen=frozen)
     return material, {"device": room.device.type}
