@@ -79,7 +79,7 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
         _scores(result),
         Text(),
         _sentence(words.verdict(result)),
-        _sentence(words.dummy_verdict(result)),
+        *map(_sentence, words.other_verdicts(result)),
         _sentence(words.optimism(result)),
         *_judged(result),
         *map(_sentence, sentences(result, brief=True)),
@@ -221,8 +221,10 @@ def _scores(result: Result) -> RenderableType:
     validation, baselines, metric = result.validation, result.baselines, result.metric
     rows = [
         ("winner", result.score.value, words.span(result.score, metric)),
+        *([("one network of it", one.value, words.span(one, metric))] if (one := baselines.single) else []),
         *([("default recipe", own.value, words.span(own, metric))] if (own := baselines.default) else []),
         *([("linear model", line.value, words.span(line, metric))] if (line := baselines.linear) else []),
+        *([(words.TREES, trees.value, words.span(trees, metric))] if (trees := baselines.trees) else []),
         (words.dummy_label(result), baselines.dummy.value, words.span(baselines.dummy, metric)),
         ("winner, validation", validation.value, validation.how),
     ]

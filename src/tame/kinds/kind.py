@@ -386,7 +386,8 @@ class Kind:
     least; most_epochs: that a network may train where the clock decides, None for as many as the preset says;
     rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed; least_s:
     seconds that the smallest study takes on a quiet machine, from when its data is opened to its report; backbone: that
-    a study begins with where none is named; has_linear: whether it answers the question of `kinds/linear.py`;
+    a study begins with where none is named; has_linear, has_trees: whether it answers the questions of
+    `kinds/linear.py` and `kinds/trees.py`;
     ensembles: whether several networks may be delivered as one, and are where that is better and nothing else is said;
     tuning: of what was pretrained, where there is such a thing.
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
@@ -407,6 +408,7 @@ class Kind:
     rehearses_many: bool = False
     least_s: float = 2.5
     has_linear: bool = False
+    has_trees: bool = False
     backbone: str | None = None
     ensembles: bool = False
     features: Features | None = None

@@ -37,6 +37,7 @@ ORIGINS = {  # of a recipe, as people say it; those of other packages keep their
     "portfolio": "known good", "user": "given", "sobol": "even spread", "tpe": "predicted good",
     "gp": "predicted good", "model": "predicted good", "remedy": "remedy", "fine-tune": "fine-tuned",
 }  # fmt: skip
+TREES = "gradient boosting"
 FEW = 0.1  # an interval of a score that is wider says that there are few examples
 
 
@@ -166,6 +167,15 @@ def verdict(result: Result) -> str:
     if default.is_winner:
         return "the default recipe won: the search found nothing that is shown to be better"
     return comparison(result.metric, default.difference, "the default recipe")
+
+
+def other_verdicts(result: Result) -> list[str]:
+    """What is delivered beside one network of the winner, where it is several, gradient boosting, where that was asked
+    for, and the dummy."""
+    own, metric = result.baselines, result.metric
+    others = ((own.single, "one network of the winner"), (own.trees, f"{TREES} (scikit-learn)"))
+    said = [comparison(metric, each.difference, name) for each, name in others if each is not None]
+    return [*said, dummy_verdict(result)]
 
 
 def dummy_label(result: Result) -> str:
