@@ -335,12 +335,12 @@ def _steps(result: Result) -> list[RenderableType]:
     table.add_column(width=2, no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
     for place, step in enumerate(next_steps(result), 1):
-        command = _from_here(step.command, result.data)
+        command = from_here(step.command, result.data)
         table.add_row(Text(f"{place}."), Text("\n").join([_sentence(step.why), _text(command, "bold")]))
     return [Text(), _text("What to do next", "bold"), table] if table.row_count else []
 
 
-def _from_here(command: str, data: str) -> str:
+def from_here(command: str, data: str) -> str:
     """The command with its data named from the current folder, where it lies below that: shorter, and the same."""
     here = os.path.join(Path.cwd(), "")
     if not data.startswith(here) or not command.startswith("tame "):
