@@ -8,6 +8,7 @@ from tame.adjust.guard import Rest
 from tame.adjust.last_stretch import finish, unfinished
 from tame.adjust.searcher import searched
 from tame.adjust.searchers import SEARCHERS, WHOLE
+from tame.core.recipe import TableRecipe
 from tame.core.records import Decision, Finding, Trial, TrialState, decision_event
 from tame.core.result import Result
 from tame.core.result_parts import Delivered
@@ -136,10 +137,17 @@ def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Dec
     require_time(study, plan)
     if study.config.search in WHOLE:
         return decisions
-    each_s = plan.search.rungs[0] * foretold(study.state).mean_s + plan.inputs_s
-    num = int(FIRST_SHARE * (study.left_s - plan.end_s) / each_s)
-    solved = next((place for place, each in enumerate(decisions[:PROBED]) if is_solved(plan, each)), 0)
-    return decisions[: min(PROBED, max(1 + solved, num))]
+    each_s = plan.search.rungs[0] * foretold(study.state).mean_s
+    left, ready, first = FIRST_SHARE * (study.left_s - plan.end_s), set[TableRecipe](), list[Decision]()
+    solved = next((each for each in decisions if is_solved(plan, each)), None)
+    for each in decisions:
+        table = plan.search.base.table if each.recipe is None else each.recipe.table
+        cost_s = each_s + plan.inputs_s * (table not in ready)
+        if len(first) < PROBED and (cost_s <= left or not first or each is solved):
+            left -= cost_s
+            ready.add(table)
+            first.append(each)
+    return first
 
 
 def is_solved(plan: Plan, decision: Decision) -> bool:

@@ -71,6 +71,8 @@ def test_a_poisoned_description_is_refused_or_predicts(name, start, tmp_path):
     ("name", "path", "value"),
     [
         ("table", ("prepared", "beside"), 3), ("table", ("prepared", "columns"), 3.5), ("table", ("prepared",), {}),
+        ("table", ("prepared", "encoder"), None), ("table", ("prepared", "encoder", "columns"), []),
+        ("table", ("prepared", "model_columns", "dense"), 0),
         ("table", ("labels",), ["a", "a"]), ("table", ("task",), "binary"), ("pictures", ("prepared",), [1]),
         ("pictures", ("shortest",), -1), ("pictures", ("run",), 3), ("pictures", ("labels",), [1, 2]),
     ],

@@ -25,12 +25,12 @@ from tame.monitor.case import Facts
 from tame.study import finalists as finals
 from tame.study.clock import LOADED_FROM, give_time, in_time, require_hope, require_room, require_time
 from tame.study.clock_shares import END_S, MOST_END_SHARE, ending
-from tame.study.events import Forecast
+from tame.study.events import Forecast, Trained, event_of
 from tame.study.fitting import fitting
 from tame.study.forecast import in_words
 from tame.study.reserve import SURE, limit_s, room_s
 from tame.study.session import begin, reopen
-from tame.study.state import Silent, read_state
+from tame.study.state import Silent, State, read_state
 from tame.study.test import ended
 from tame.trial.commands import Progress
 
@@ -124,9 +124,12 @@ def test_a_default_recipe_that_never_trained_is_no_finalist(clocked):
 
 
 def test_the_first_round_of_inputs_that_take_long_is_smaller(clocked):
-    study = clocked(60.0)
-    slow = plan_with(inputs_s=8.0)
-    assert len(first_round(study, slow, all_begin(study, slow))) == 2
+    study, slow = clocked(60.0), plan_with(inputs_s=8.0)
+    every = all_begin(study, slow)
+    tables = [Recipe().but({"table.bins": 8 + place}).table for place in range(len(every))]
+    new = [replace(own, recipe=replace(own.recipe, table=tables[place])) for place, own in enumerate(every)]
+    assert len(first_round(study, slow, new)) == 2
+    assert len(first_round(study, slow, every)) == PROBED, "their inputs are prepared once"
 
 
 def test_what_the_best_and_the_default_are_short_of_their_end_is_told():
@@ -411,3 +414,47 @@ def test_a_forecast_names_no_time_that_is_over(until):
     said = " ".join(in_words(Forecast(search_until_s=until, clock_s=30.0, used_s=5.0)))
     assert ("is short: it may end before" in said) == (not 5.0 < until < 30.0)
     assert "-" not in said
+
+
+# What takes as long as what ------------------------------------------------------------------------------------------
+
+
+def replayed(*events):
+    state = State()
+    for event in events:
+        state.after(event)
+    return state
+
+
+def begins(number, recipe, *, until):
+    return decision_event(Decision("start", number, "first", until, recipe))
+
+
+def measured(number, epochs):
+    return curve_event(number, [Point(epoch, 1.0, 1.0, None) for epoch in range(1, epochs + 1)])
+
+
+def took(seconds):
+    return event_of(Trained(trained_s=seconds, used_s=seconds))
+
+
+def test_a_model_that_is_solved_at_once_does_not_slow_the_mean_epoch_of_others():
+    solved = Recipe().but({"model.name": "words", "epochs": 1})
+    state = replayed(
+        begins(0, BASE, until=2), begins(1, solved, until=1),
+        measured(1, 1), took(6.0), measured(0, 2), took(1.0),
+    )  # fmt: skip
+    assert state.epoch_s == 0.5
+    assert (state.in_epochs(solved, 1), state.in_epochs(BASE, 4)) == (12.0, 4)
+    others = [Decision("start", number, "one more", own.epochs, own) for number, own in ((2, solved), (3, BASE))]
+    plan = plan_with()
+    assert fitting(plan, state, others, 5.9) == [], "neither 12 nor 18 epochs of half a second"
+    assert fitting(plan, state, others, 8.9) == others[:1]
+    assert fitting(plan, state, others[::-1], 8.9) == others[:1], "what does not fit leaves its time to others"
+    assert fitting(plan, state, others, 15.1) == others
+
+
+def test_where_all_models_are_solved_at_once_their_mean_counts():
+    solved = Recipe().but({"model.name": "words", "epochs": 1})
+    state = replayed(begins(0, solved, until=1), measured(0, 1), took(6.0))
+    assert (state.epoch_s, state.in_epochs(solved, 1)) == (6.0, 1.0)

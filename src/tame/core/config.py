@@ -13,6 +13,7 @@ from tame.core.address import require_address
 from tame.core.codes import muted_in_toml, names_of
 from tame.core.columns import check_columns, parse_columns, toml_columns, write_columns
 from tame.core.errors import UsageError, require, unknown
+from tame.core.objectives import check_limits, parse_limits, require_objective, toml_limits, write_limits
 from tame.core.options import (
     OPTION,
     Option,
@@ -45,6 +46,7 @@ METRIC_MODES = {
     "rmse": "min", "mae": "min", "r2": "max", "bits_per_character": "min",
 }  # fmt: skip
 SEARCHES = ("auto", "asha", "gp", "grid", "hyperband", "pbt", "random", "sha", "sobol", "thaw", "tpe")
+BASELINES = ("trees",)
 MOST_WORKERS = 64
 LEAST_GROUPS = 3  # of each class: it is learned, chosen by and tested by different ones
 ACTS = False  # whether the doctor does so where nothing is said of it
@@ -54,12 +56,14 @@ LANGUAGE_METRICS = ("bits_per_character",)
 
 
 # Said of few studies, and so not kept.
-SELDOM = ("columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers")
+SELDOM = (
+    "columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers", "baseline", "objective", "limit",
+)  # fmt: skip
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
     "target", "image", "text", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val",
     "test", "folds", "edits", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
-    "stop_search_early", "ensemble", "more_data", "set",
+    "stop_search_early", "ensemble", "baseline", "more_data", "set",
 )  # fmt: skip
 DATA, BUDGET, NETWORK, SEARCH, OUTPUT = PANELS = ("Data", "Budget", "Network", "Search", "Output")  # of the help
 
@@ -96,15 +100,12 @@ class StudyConfig:
             metavar="DATA",
         ).metadata
     )
-    task: str = field(
-        default="auto",
-        metadata=Option(
-            "auto, classification, regression, binary, multiclass or language-model", metavar="TASK", group=DATA
-        ).metadata,
-    )
-    target: str | None = field(
-        default=None, metadata=Option("the column of a table to predict", metavar="COLUMN", group=DATA).metadata
-    )
+    task: str = field(default="auto", metadata=Option(
+        "auto, classification, regression, binary, multiclass or language-model", metavar="TASK", group=DATA,
+    ).metadata)  # fmt: skip
+    target: str | None = field(default=None, metadata=Option(
+        "the column of a table to predict", metavar="COLUMN", group=DATA,
+    ).metadata)  # fmt: skip
     image: str | None = field(default=None, metadata=Option(
         "column of a list that has the paths of pictures (default: found by itself)", metavar="COLUMN", group=DATA,
     ).metadata)  # fmt: skip
@@ -128,34 +129,31 @@ class StudyConfig:
             toml=toml_columns,
         ).metadata,
     )
-    groups: str | None = field(
-        default=None,
-        metadata=Option(
-            "a column; rows with equal values stay on one side of every split", metavar="COLUMN", group=DATA
-        ).metadata,
-    )
-    order: str | None = field(
-        default=None,
-        metadata=Option(
-            "a column that orders the rows; the latest become the test part", metavar="COLUMN", group=DATA
-        ).metadata,
-    )
+    groups: str | None = field(default=None, metadata=Option(
+        "a column; rows with equal values stay on one side of every split", metavar="COLUMN", group=DATA,
+    ).metadata)  # fmt: skip
+    order: str | None = field(default=None, metadata=Option(
+        "a column that orders the rows; the latest become the test part", metavar="COLUMN", group=DATA,
+    ).metadata)  # fmt: skip
     model: str | None = None  # where to find the function of the user's own module, or INLINE; only from Python
     metric: str = field(  # auto: the default of the task
         default="auto",
         metadata=Option("accuracy, log_loss, roc_auc, rmse, mae, r2 and others", metavar="METRIC", group=DATA).metadata,
     )
+    objective: str | None = field(default=None, metadata=Option(
+        "choose by latency or size too: the cheapest of the recipes that are about as good as the best",
+        metavar="NAME", group=DATA,
+    ).metadata)  # fmt: skip
+    limit: Mapping[str, str] = field(default_factory=dict, metadata=Option(
+        "what the delivered model may take at most: latency=20ms, size=5MB", kind="texts", metavar="NAME=AMOUNT",
+        group=DATA, read=parse_limits, write=write_limits, toml=toml_limits,
+    ).metadata)  # fmt: skip
     # None: not said. A study begins with what its kind of data has then; in the record of a study it means none.
-    backbone: str | None = field(
-        default=None,
-        metadata=Option(
-            "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
-            "a timm name, a folder with weights, or none for a small network from scratch; for texts minilm, a folder "
-            "or none",
-            metavar="NAME",
-            group=NETWORK,
-        ).metadata,
-    )
+    backbone: str | None = field(default=None, metadata=Option(
+        "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
+        "a timm name, a folder with weights, or none for a small network from scratch; for texts minilm, a folder "
+        "or none", metavar="NAME", group=NETWORK,
+    ).metadata)  # fmt: skip
     time_s: float | None = field(default=None, metadata=Option(
         "wall clock from start to report, such as 90s or 5m", metavar="TIME", flag="time", read=read_time,
         write=write_time, group=BUDGET,
@@ -200,6 +198,9 @@ class StudyConfig:
     ensemble: bool | None = field(default=None, metadata=Option(
         "deliver the mean of several networks if it is better than one by more than chance (default: yes for tables)",
         kind="switch", group=NETWORK, has_no=True,
+    ).metadata)  # fmt: skip
+    baseline: str | None = field(default=None, metadata=Option(
+        "also compare with gradient boosting by scikit-learn, for tables: trees", metavar="NAME", group=NETWORK,
     ).metadata)  # fmt: skip
     more_data: bool = field(default=False, metadata=Option(
         "train the winner on fewer examples too, and tell what more of them would be worth (default: no)",
@@ -259,13 +260,10 @@ class StudyConfig:
         "keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never", group=OUTPUT,
     ).metadata)  # fmt: skip
 
-    mute: tuple[str, ...] = field(
-        default=(),
-        metadata=Option(
-            "a finding that is not told, by number or name: TAME301", kind="texts", metavar="CODE", group=OUTPUT,
-            toml=muted_in_toml,
-        ).metadata,
-    )  # fmt: skip
+    mute: tuple[str, ...] = field(default=(), metadata=Option(
+        "a finding that is not told, by number or name: TAME301", kind="texts", metavar="CODE", group=OUTPUT,
+        toml=muted_in_toml,
+    ).metadata)  # fmt: skip
 
     def __post_init__(self) -> None:
         _check_texts(self)
@@ -280,6 +278,8 @@ class StudyConfig:
             raise UsageError(unknown("metric", self.metric, ("auto", *METRIC_MODES)))
         if self.search not in SEARCHES:
             raise UsageError(unknown("search", self.search, SEARCHES))
+        if self.baseline is not None and self.baseline not in BASELINES:
+            raise UsageError(unknown("baseline", self.baseline, BASELINES))
         _check_numbers(self)
         instead = "your own model can only be given from Python: tame.fit((X, y), model=build)"
         require(self.model is None or self.data == ARRAYS, instead)
@@ -291,6 +291,7 @@ class StudyConfig:
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
         check_columns(self.columns)
         _check_text(self)
+        _check_prices(self)
         if self.store is not None:
             require_address(self.store)
         Recipe().but(self.set)
@@ -317,7 +318,7 @@ class StudyConfig:
     def to_json(self) -> dict[str, object]:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
-                 "mute": list(self.mute)}  # fmt: skip
+                 "mute": list(self.mute), "limit": dict(self.limit)}  # fmt: skip
         unsaid = [name for name in SELDOM if not plain[name]]
         unsaid += [*([] if self.doctor else ["doctor"]), *(["ensemble"] if self.ensemble is None else []),
                    *([] if self.more_data else ["more_data"])]  # fmt: skip
@@ -352,6 +353,17 @@ def _check_text(config: StudyConfig) -> None:
         require(getattr(config, name) != config.text, f"column {config.text!r} cannot be both the text and the {name}")
     kind = config.columns.get(config.text, "text")
     require(kind == "text", f"column {config.text!r} is given as the text and as {kind}; keep one of them")
+
+
+def _check_prices(config: StudyConfig) -> None:
+    """Raises UsageError for objectives and limits that are none, or that contradict the rest."""
+    if config.objective is not None:
+        require_objective(config.objective)
+        several = "several networks take several times as much as one; give only one of ensemble and objective"
+        require(not config.ensemble, several)
+    check_limits(config.limit)
+    alone = config.objective is None and not config.limit
+    require(alone or config.task != LANGUAGE, "objective and limit are not for language models; leave them out")
 
 
 def _check_numbers(config: StudyConfig) -> None:

@@ -268,6 +268,11 @@ class Recipe(_WorkedOut):
     def __hash__(self) -> int:
         return hash(self.key())
 
+    @property
+    def is_single(self) -> bool:
+        """Whether its first epoch is all, as of a model that is solved at once: it takes longer than one of many."""
+        return self.epochs == 1
+
     def batch(self, num_examples: int) -> int:
         """Examples in a full batch, given the number of training examples."""
         return max(1, num_examples) if self.batch_size == ALL else int(self.batch_size)

@@ -299,12 +299,14 @@ class Fold:
     it is asked for, once a round and not once an event.
     """
 
-    __slots__ = ("_growing", "_history", "epochs")
+    __slots__ = ("_growing", "_history", "epochs", "singles")
 
     def __init__(self, history: History | None = None) -> None:
         self._history = history or History()
         self._growing: dict[int, _Growing] = {}  # the trials that the history does not hold yet, or otherwise
-        self.epochs = sum(trial.trained for trial in self._history.trials.values())  # that all trials have trained
+        trials = self._history.trials.values()
+        self.epochs = sum(trial.trained for trial in trials)  # that all trials have trained
+        self.singles = sum(own.trained for own in trials if own.recipe.is_single)  # those that were all of a trial
 
     def __eq__(self, other: object) -> bool:
         return self.history == other.history if isinstance(other, Fold) else NotImplemented
@@ -500,6 +502,7 @@ class Measured:
         before = own.epochs
         own.measure(self.points)
         fold.epochs += own.epochs - before
+        fold.singles += (own.epochs - before) * own.recipe.is_single
         return own
 
 
@@ -554,6 +557,7 @@ class ImportedTrial:
         recipe = Recipe.from_flat(self.recipe)
         own = _Growing(self.trial, recipe, IMPORTED, self.reason, self.state, len(points), points, kept_epoch=self.kept)
         fold.epochs += own.epochs
+        fold.singles += own.epochs * own.recipe.is_single
         return own
 
 

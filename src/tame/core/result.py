@@ -34,6 +34,7 @@ from tame.core.result_parts import (
     MoreData,
     RestWorth,
     Task,
+    Trade,
     UnlikeRow,
     Validation,
     Winner,
@@ -42,7 +43,7 @@ from tame.core.space import Space
 
 Plain = Mapping[str, Any]  # JSON values
 SPARSE = ("data_facts", "fine_tuning")  # parts that leave out missing values
-UNSAID = ("optimism_interval", "ensemble", "unlike", "more_data", "edits", "quotes")  # where there are none
+UNSAID = ("optimism_interval", "ensemble", "trade", "unlike", "more_data", "edits", "quotes")  # where there are none
 NAMES = {"per_class": {"name": "class"}, "bins": {"start": "from", "end": "to"}}  # fields with another name in JSON
 MAYBE = ("confusion", "mistakes", "calibration", "costs", "refusal", "temperature")  # parts of a classification
 INPUT_KINDS = ("number", "category", "boolean", "date")  # kinds of columns that older versions used as inputs
@@ -69,6 +70,7 @@ class Result:
     winner: Winner
     finalists: tuple[FinalistRow, ...]
     ensemble: EnsembleRow | None = None  # None where none was tried
+    trade: Trade | None = None  # None where it was not asked what a model takes
     unlike: UnlikeRow | None = None  # None where the model cannot tell
     more_data: MoreData | None = None  # None where it was not asked for
     edits: EditCounts | None = None  # None where the data was not edited
@@ -139,8 +141,9 @@ class Result:
                 continue
             elif each.name == "cases" and not value:
                 continue  # as in results from before there were remedies
-            elif each.name == "baselines" and value is not None and value.linear is None:
-                found["baselines"] = {name: own for name, own in to_plain(value).items() if name != "linear"}
+            elif each.name == "baselines" and value is not None:
+                absent = {name for name in ("linear", "trees", "single") if getattr(value, name) is None}
+                found["baselines"] = {name: own for name, own in to_plain(value).items() if name not in absent}
             elif each.name == "backbone" and value is not None and not value.pooled:
                 found["backbone"] = {name: own for name, own in to_plain(value).items() if name != "pooled"}
             else:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tame.core.rng import stream
 
@@ -37,8 +38,10 @@ def linear_outputs(
     own = np.ones(len(x)) if weights is None else weights
     part = stream(seed, "linear", "held").permutation(len(x)) % HELD
     folds = range(HELD) if x.size <= FEW_CELLS else [0]
-    best = min(STRENGTHS, key=lambda strength: _loss(x, truth, own, part, folds, strength, num_classes))
-    return _fitted(x, truth, own, judged, best, num_classes)
+    # Two threads gain nothing in products this small, and took four times as long on a machine that others load.
+    with threadpool_limits(1):
+        best = min(STRENGTHS, key=lambda strength: _loss(x, truth, own, part, folds, strength, num_classes))
+        return _fitted(x, truth, own, judged, best, num_classes)
 
 
 def _loss(

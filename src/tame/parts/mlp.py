@@ -49,8 +49,11 @@ class Columns:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Columns:
-        """The columns that `to_json` wrote. Raises KeyError or TypeError for anything else."""
-        return cls(**{**values, "embedded": tuple(values["embedded"])})
+        """The columns that `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+        found = cls(**{**values, "embedded": tuple(values["embedded"])})
+        if found.dense + found.embedding_width < 1:
+            raise ValueError("a model has at least one column")
+        return found
 
     @property
     def widths(self) -> list[int]:

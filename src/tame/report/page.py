@@ -35,6 +35,7 @@ from tame.report.quotes_section import QuotesSection, of_texts
 from tame.report.search_section import EngineRow, Search, Training, has_tuning
 from tame.report.svg import HALF, both
 from tame.report.test_section import ClassSection, NumberSection
+from tame.report.trade_section import TradeSection, of_trade
 
 FIRST_FINDINGS = 3  # on the first screen
 UP = Markup('<a class="up" href="#sections" aria-label="To the list of sections">↑</a>')
@@ -83,7 +84,7 @@ class Page:
     other_metrics: str
     verdict: str
     default_is_beaten: bool
-    dummy_verdict: str
+    other_verdicts: Sequence[str]
     optimism: str
     findings: list[FindingLine]
     first_findings: int
@@ -99,6 +100,7 @@ class Page:
     language: LanguageSection | None
     texts: QuotesSection | None
     delivered: DeliveredSection
+    trade: TradeSection | None
     more_data: MoreDataSection | None
     data: DataSection
     mattered: ImportanceSection
@@ -194,7 +196,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes], expo
         other_metrics=words.other_metrics(result),
         verdict=words.verdict(result),
         default_is_beaten=_is_beaten(result),
-        dummy_verdict=words.dummy_verdict(result),
+        other_verdicts=words.other_verdicts(result),
         optimism=words.optimism(result),
         findings=[_finding(each, kind) for each in result.findings],
         first_findings=FIRST_FINDINGS,
@@ -210,6 +212,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes], expo
         language=language,
         texts=of_texts(result),
         delivered=delivered,
+        trade=of_trade(result),
         more_data=of_more_data(result),
         data=data_section.of_data(result),
         mattered=importance_section.of_search(result, history),
@@ -237,6 +240,7 @@ def _sections(result: Result, classes: ClassSection | None, own: DeliveredSectio
     tuned = [("tuning", "Fine-tuning")] if has_tuning(result) else []
     more = [("findings", "All findings")] if len(result.findings) > FIRST_FINDINGS else []
     sure = [("delivered", "What is delivered")] if own.said or own.sure else []
+    sure += [("trade", "What it takes")] if result.trade else []
     sure += [("more-data", "Would more data help?")] if result.more_data else []
     return [
         ("result", "Result"), *first, *sure, ("data", "Data and split"), ("curves", "Learning curves"), *tried,
@@ -273,6 +277,10 @@ def _score_chart(result: Result) -> Markup:
     dummy, default = result.baselines.dummy, result.baselines.default
     ends = [dummy.low, dummy.high, score.low, score.high]
     rows = [_row(metric, "sealed test", score, "winner")]
+    if result.baselines.single is not None:
+        single = result.baselines.single
+        ends += [single.low, single.high]
+        rows.append(_row(metric, "one network", single, "default"))
     if default is not None:
         ends += [default.low, default.high]
         rows.append(_row(metric, "default recipe", default, "default"))
@@ -281,6 +289,10 @@ def _score_chart(result: Result) -> Markup:
         ends += [linear.low, linear.high]
         rows.append(_row(metric, "linear model", linear, "default"))
     low, high = search_section.value_range(metric, [validation, *ends])
+    if result.baselines.trees is not None:
+        trees = result.baselines.trees
+        ends += [trees.low, trees.high]
+        rows.append(_row(metric, words.TREES, trees, "default"))
     rows.append(_row(metric, words.dummy_label(result), dummy, "dummy"))
     rows.append(Row("validation", validation, note=formats.shown(metric, validation), kind="valid"))
     desc = "; ".join(f"{row.label} {row.note}" for row in rows)

@@ -26,13 +26,15 @@ def fitting(plan: Plan, state: State, decisions: Sequence[Decision], seconds: fl
     ready = {trial.recipe.table for trial in trials.values()}
     inputs = epochs_in(state, plan.inputs_s)
     for decision in decisions:
-        if decision.recipe is not None and decision.recipe.table not in ready:
-            left -= inputs
-            ready.add(decision.recipe.table)
+        cost = 0.0
         if decision.kind in GOING:
-            begins = decision.trial if decision.source is None else decision.source
-            left -= decision.until - (trials[begins].epochs if begins in trials else 0)
-        if decision.kind not in GOING or left >= 0 or not known:
+            recipe = decision.recipe or trials[decision.trial].recipe
+            begun = trials.get(decision.trial if decision.source is None else decision.source)
+            cost = state.in_epochs(recipe, decision.until - (begun.epochs if begun is not None else 0))
+            cost += inputs * (recipe.table not in ready)
+        if decision.kind not in GOING or left >= cost or not known:
+            left -= cost
+            ready |= {decision.recipe.table} if decision.recipe is not None else set()
             found.append(decision)
         elif decision.kind == "continue" and trials[decision.trial].state == "running":
             found.append(

@@ -106,8 +106,8 @@ def _measured_s(state: State, known: Forecast, search: str) -> float | None:
         if not any(trial.epochs >= trial.recipe.epochs for trial in state.history.trials.values()):
             return None
         if len(state.marks) > 1:
-            (before_s, before), (after_s, after) = state.marks[-2:]
-            return (after_s - before_s) / max(after - before, 1)
+            before, after = state.marks[-2:]
+            return (after.used_s - before.used_s) / max(after.epochs - before.epochs, 1)
     return state.epoch_s + known.slower * BOOKS_S
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Sequence
 
@@ -47,11 +48,16 @@ def cost_s(study: Study, plan: Plan, count: int, num_seeds: int) -> float:
     return finalists_s(plan, epoch_s, epochs=epochs, count=count, num_seeds=num_seeds)
 
 
-def _most_epochs(study: Study) -> int:
-    return max((t.recipe.epochs for t in study.history.trials.values() if t.curve.points), default=0)
+def _most_epochs(study: Study) -> float:
+    """The epochs of the longest recipe. One that is solved at once counts as many as it takes as long as, where it is
+    among the best: only then will it be trained again."""
+    begun = [t for t in study.history.trials.values() if t.curve.points]
+    best = heapq.nsmallest(MOST_FINALISTS, begun, key=lambda t: t.loss) if study.state.singles else []
+    own = [study.state.in_epochs(t.recipe, t.recipe.epochs) for t in best]
+    return max((*own, *(t.recipe.epochs for t in begun)), default=0)
 
 
-def finalists_s(plan: Plan, epoch_s: float, *, epochs: int, count: int = FIELDS[0][0], num_seeds: int) -> float:
+def finalists_s(plan: Plan, epoch_s: float, *, epochs: float, count: int = FIELDS[0][0], num_seeds: int) -> float:
     """Seconds for this many finalists and the default. epoch_s: of a trial with its folds."""
     return epoch_s * (1 + plan.share_of_all) * (count + 1) * num_seeds * epochs
 
@@ -63,7 +69,7 @@ def reserved_s(study: Study, plan: Plan) -> float:
     return reserve_s(plan, study.state.epoch_s, epochs=_most_epochs(study), clock_s=study.config.clock_s)
 
 
-def reserve_s(plan: Plan, epoch_s: float, *, epochs: int, clock_s: float) -> float:
+def reserve_s(plan: Plan, epoch_s: float, *, epochs: float, clock_s: float) -> float:
     """Seconds reserved for the finalists: for as many as there will be time for, and no more than they need.
 
     epoch_s: of a trial with its folds.

@@ -71,6 +71,7 @@ from tame.study.quotes import quotes_of
 from tame.study.session import Study
 from tame.study.space import planned, space_of
 from tame.study.state import State, unmuted
+from tame.study.trade import trade_of
 
 T = TypeVar("T")
 LEAST_TOLD_S, TOLD_SHARE = 3.0, 0.08  # seconds, and share of the clock, for what a language model writes
@@ -98,6 +99,7 @@ def make_result(
     noise = seed_noise(metric, [each.each for each in finalists])
     luck = optimism(metric, _validated(metric, decided, seed=seed), own, noise, networks=_networks(data, winner))
     trials, answers = study.history.trials, _answers(study, data, tested.winner, decided)
+    rows = tuple(_row(data, trials[each.from_trial].origin, each, winner, noise, seed=seed) for each in finalists)
     return Result(
         study=str(study.folder),
         data=study.config.data,
@@ -124,10 +126,9 @@ def make_result(
             seeds=tuple(t.recipe.seed for t in winner.trials),
             epochs=epochs_on_all(data, winner.trials[0]),
         ),
-        finalists=tuple(
-            _row(data, trials[each.from_trial].origin, each, winner, noise, seed=seed) for each in finalists
-        ),
+        finalists=rows,
         ensemble=_ensemble(decided),
+        trade=trade_of(study, data, finalists, rows, decided, loss=loss_of(data.task)),
         unlike=unlike(tested.distances, tested.winner.groups),
         more_data=None if state.more_data is None else state.more_data.found,
         edits=None if state.edited is None else state.edited.counts,
@@ -204,7 +205,9 @@ def _ensemble(decided: Chosen) -> EnsembleRow | None:
     if own is None:
         return None
     members = tuple(trial.number for trial in own.trials)
-    return EnsembleRow(members=members, value=own.value, difference=own.difference, kept=own.kept, why=own.why)
+    return EnsembleRow(
+        members=members, value=own.value, difference=own.difference, kept=own.kept, why=own.why, optimism=own.optimism
+    )
 
 
 def unlike(distances: np.ndarray | None, groups: np.ndarray | None) -> UnlikeRow | None:
@@ -235,15 +238,12 @@ def _baselines(data: Data, tested: Tested, noise: SeedNoise | None, *, seed: int
     guessing = BaselineScore(
         value=lowest.value, low=lowest.low, high=lowest.high, n=lowest.n, how=lowest.how, difference=over
     )
-    linear = None
-    if tested.linear is not None:
-        beside = score(metric, tested.linear, how="a linear model of the same inputs", seed=seed)
-        linear = BaselineScore(
-            value=beside.value, low=beside.low, high=beside.high, n=beside.n, how=beside.how,
-            difference=difference(metric, own, tested.linear, seed=seed),
-        )  # fmt: skip
+    linear = _beside(metric, tested.linear, own, how="a linear model of the same inputs", seed=seed)
+    how = f"gradient boosting of the same rows by scikit-learn, {tested.iterations} iterations"
+    trees = _beside(metric, tested.trees, own, how=how, seed=seed)
+    single = _beside(metric, tested.single, own, how="one network of the winner on the same examples", seed=seed)
     if tested.default is None:
-        return Baselines(dummy=guessing, default=None, linear=linear)
+        return Baselines(dummy=guessing, default=None, linear=linear, trees=trees, single=single)
     base = score(metric, tested.default, how="the default recipe on the same examples", seed=seed)
     gain = difference(metric, own, tested.default, seed=seed)
     if not is_winner:  # with folds, the noise is that of the mean of as many networks
@@ -251,7 +251,18 @@ def _baselines(data: Data, tested: Tested, noise: SeedNoise | None, *, seed: int
     of_default = DefaultScore(
         value=base.value, low=base.low, high=base.high, n=base.n, how=base.how, difference=gain, is_winner=is_winner
     )
-    return Baselines(dummy=guessing, default=of_default, linear=linear)
+    return Baselines(dummy=guessing, default=of_default, linear=linear, trees=trees, single=single)
+
+
+def _beside(metric: str, other: Judged | None, own: Judged, *, how: str, seed: int) -> BaselineScore | None:
+    """The score of another model on the same examples."""
+    if other is None:
+        return None
+    found = score(metric, other, how=how, seed=seed)
+    return BaselineScore(
+        value=found.value, low=found.low, high=found.high, n=found.n, how=found.how,
+        difference=difference(metric, own, other, seed=seed),
+    )  # fmt: skip
 
 
 def _row(

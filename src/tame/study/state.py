@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tame.adjust.guard import Rest
 from tame.core.config import METRIC_MODES, StudyConfig, default_metric
 from tame.core.edits import Edit, Edited, after
 from tame.core.errors import StorageError, require, unknown
 from tame.core.importance import Objective
+from tame.core.objectives import Price, check_limits
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
 from tame.core.records import MISFITS, Decided, Event, Finding, Fold, History, Point, Trial, misfit
@@ -40,6 +41,7 @@ from tame.study.events import (
     HowChosen,
     Imported,
     Judgements,
+    LimitsChanged,
     MeasurementKept,
     MoreDataJudged,
     MoreSeeds,
@@ -47,6 +49,7 @@ from tame.study.events import (
     Outcome,
     PlanEvent,
     Prescribed,
+    RecipePriced,
     Region,
     Remedied,
     ResultPlain,
@@ -111,18 +114,30 @@ class Case:
         return next((each for each in own if each.trial == tried.trials[0]), None)
 
 
+class Mark(NamedTuple):
+    """After a training: seconds of the budget used, epochs trained by all trials, and those that were all of a
+    trial."""
+
+    used_s: float = 0.0
+    epochs: int = 0
+    singles: int = 0
+
+
 @dataclass(slots=True)
 class State:
     """The state from the events: trials, findings, and the last event of every other kind, under its name."""
 
     fold: Fold = field(default_factory=Fold)  # of the trials
     findings: list[Finding] = field(default_factory=list)
+    prices: dict[str, Price] = field(default_factory=dict)  # of what is delivered, by shape
     hows: dict[int, How] = field(default_factory=dict)  # in which way a trial is trained
     measurements: dict[str, object] = field(default_factory=dict)  # of the engines, by key
     cases: list[Case] = field(default_factory=list)
     left_from: dict[int, int] = field(default_factory=dict)  # the epoch of a trial when it was last continued
-    trained_s: float = 0.0  # seconds of training in the search
-    marks: list[tuple[float, int]] = field(default_factory=list)  # after each training: seconds used, epochs trained
+    trained_s: float = 0.0  # seconds of training
+    singles: int = 0  # trials of one epoch that were trained apart from others
+    singles_s: float = 0.0  # those of `trained_s` that these took
+    marks: list[Mark] = field(default_factory=list)  # after each training
     wishes: dict[str, Asked] = field(default_factory=dict)  # what the user asked for, by its id
     extra_s: float = 0.0  # seconds that the user added to the clock while the study ran
     left_out: tuple[str, ...] = ()  # codes of findings that the user muted while it ran
@@ -148,6 +163,8 @@ class State:
     search_ended: SearchEnded | None = None
     finalists: FinalistsChosen | None = None
     more_seeds: MoreSeeds | None = None
+    priced: RecipePriced | None = None
+    limits: LimitsChanged | None = None
     tuning_judged: TuningJudged | None = None
     more_data: MoreDataJudged | None = None
     test_opened: SealOpened | None = None
@@ -169,8 +186,18 @@ class State:
 
     @property
     def epoch_s(self) -> float:
-        """Mean seconds per epoch of a trial, without preparing inputs; 0 before the first."""
-        return self.trained_s / max(self.epochs, 1)
+        """Mean seconds per epoch of a trial, without preparing inputs; 0 before the first.
+
+        Models that are solved at once are left out, where there are others: their only epoch takes as long as many.
+        """
+        others = self.epochs - self.singles
+        return (self.trained_s - self.singles_s) / others if others > 0 else self.trained_s / max(self.epochs, 1)
+
+    def in_epochs(self, recipe: Recipe, epochs: int) -> float:
+        """So many epochs of a recipe, in epochs that take as long as the mean one."""
+        if not recipe.is_single or not self.singles or self.epoch_s <= 0:
+            return epochs
+        return epochs * self.singles_s / self.singles / self.epoch_s
 
     @property
     def history(self) -> History:
@@ -336,13 +363,26 @@ def _of_measurement(state: State, event: Event) -> None:
     state.measurements[state.measured.key] = state.measured.value
 
 
+def _of_price(state: State, event: Event) -> None:
+    _held(state, event)
+    own = state.priced
+    assert own is not None
+    good = 0 < own.latency_s < MOST_S and own.size_bytes > 0
+    require(good, f"a price of {own.latency_s} s and {own.size_bytes} bytes", error=StorageError)
+    state.prices[own.shape] = Price(own.latency_s, own.size_bytes)
+
+
 def _of_training(state: State, event: Event) -> None:
     _held(state, event)
     assert state.trained is not None
     require(state.trained.trained_s >= 0, "it took less than no time", error=StorageError)
     require(state.trained.trained_s < MOST_S, f"it took {state.trained.trained_s:g} s", error=StorageError)
     state.trained_s += state.trained.trained_s
-    state.marks.append((state.used_s, state.epochs))
+    mark, before = Mark(state.used_s, state.epochs, state.fold.singles), state.marks[-1] if state.marks else Mark()
+    if mark.singles - before.singles == mark.epochs - before.epochs > 0:
+        state.singles += mark.epochs - before.epochs
+        state.singles_s += state.trained.trained_s
+    state.marks.append(mark)
 
 
 OF_TRIALS: Mapping[str, Callable[[State, Event], None]] = {
@@ -363,6 +403,7 @@ STEPS: Mapping[str, Callable[[State, Event], None]] = {
     "test_opened": _of_opening,
     "how": _of_choice,
     "measured": _of_measurement,
+    "priced": _of_price,
     "trained": _of_training,
 }
 
@@ -436,7 +477,7 @@ CHECKS: Mapping[str, Callable[[State], None]] = {
     "opened": _check_opened, "clock": _check_clock, "plan": _check_plan, "space": _check_space,
     "imported": _check_space, "space_asked": _check_asked, "asked": _check_wish,
     "region": _check_region, "finalists": _check_finalists,
-    "engines": _check_engines,
+    "engines": _check_engines, "limits": lambda state: check_limits(state.limits and state.limits.limits),
 }  # fmt: skip
 
 

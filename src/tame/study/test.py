@@ -22,12 +22,14 @@ def test(study: Study, plan: Plan, trials: Sequence[Trial]) -> None:
     same populations again.
     """
     _copy(study, plan, trials)
-    kinds: dict[tuple[bool, bool, int, int], list[Trial]] = {}
+    kinds: dict[tuple[bool, bool, bool, int, int], list[Trial]] = {}
     for trial in trials:
         if trial.epochs < trial.until and trial.state == "running":
             start = study.state.left_from.get(trial.number, 0)
-            kinds.setdefault((trial.may_be_delivered, trial.is_remedy, start, trial.until), []).append(trial)
-    for (final, _, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
+            # Those that are solved at once are timed apart from others.
+            kind = trial.may_be_delivered, trial.is_remedy, not trial.recipe.is_single, start, trial.until
+            kinds.setdefault(kind, []).append(trial)
+    for (final, _, _, _, until), own in sorted(kinds.items(), key=lambda item: item[0]):
         while going := _going(study, own):
             if _train(study, plan, going, final=final, until=until):
                 break

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse import csr_matrix, hstack, vstack
 
-from tame.core.errors import DataError
+from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe, TableRecipe
 from tame.data.encode import Encoder, Layout
 from tame.data.tables import MISSING, Table
@@ -122,6 +122,8 @@ class RowEncoder:
             plans.append(TextPlan.restore(own, some))
         plain = {name: value for name, value in arrays.items() if "." not in name}
         told = prepared["encoder"]
+        if told is None and not plans:
+            raise UsageError("the description of the rows names neither a column of text nor any other column")
         return cls(None if told is None else Encoder.restore(told, plain), tuple(plans))
 
     def _words(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ from tame.data.texts import digest_of
 from tame.kinds.tables.text_choice import Answer, Asked, worth_it
 from tame.kinds.tables.text_columns import LENGTH
 from tame.parts.encoders import TextEncoder, Tokens, features_of, tokens_of
+from tame.parts.products import has_half
+from tame.trial.measurements import recall, remember
 
 NO_ENCODER = "table.texts=encoder needs an encoder of texts, and this study has none; name one with --backbone"
 TRIED = 48  # texts that a rate is measured on
+AGREES = 0.02  # the largest distance of features in bfloat16 from those in float32; of MiniLM it is 0.008
 CHUNK = 512  # texts whose features are stored at once: a killed process loses fewer
 
 
@@ -34,15 +38,16 @@ class Counted:
 
 
 class FrozenTexts:
-    """The features of columns of text. length: tokens that are read where nothing else is asked for; say: hears of
-    progress: done, of how many."""
+    """The features of columns of text. length: tokens that are read where nothing else is asked for; dtype: of
+    products; say: hears of progress: done, of how many."""
 
     def __init__(
         self, encoder: TextEncoder, *, device: torch.device, cache: Path | None = None,
-        say: Callable[[int, int], None] = lambda done, total: None,
+        dtype: torch.dtype = torch.float32, say: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:  # fmt: skip
         self.encoder = encoder
         self.length = min(LENGTH, encoder.longest)
+        self.dtype = dtype
         self._device = device
         self._cache = None if cache is None else ArrayCache(cache / "texts")
         self._say = say
@@ -113,14 +118,16 @@ class FrozenTexts:
         return np.stack([found[key] for key in keys]) if keys else empty
 
     def _made_of(self, texts: Sequence[str], length: int) -> np.ndarray:
-        return features_of(self.encoder, tokens_of(self.encoder, texts, length=length).ids, device=self._device)
+        ids = tokens_of(self.encoder, texts, length=length).ids
+        return features_of(self.encoder, ids, device=self._device, dtype=self.dtype)
 
     def _tokens(self, texts: Sequence[str]) -> Tokens:
         return tokens_of(self.encoder, texts, length=self.encoder.longest)
 
     def _key(self, text: str, count: int, length: int) -> str:
         """Of a text that is read whole the same for every length."""
-        return f"{digest_of(text)}-{self.encoder.digest[:16]}-{self.encoder.pooling}-{min(count, length)}"
+        half = "" if self.dtype == torch.float32 else "-half"
+        return f"{digest_of(text)}-{self.encoder.digest[:16]}-{self.encoder.pooling}-{min(count, length)}{half}"
 
 
 def texts_told(table: Table, frozen: FrozenTexts | None, asked: Asked) -> Answer:
@@ -144,6 +151,25 @@ def texts_told(table: Table, frozen: FrozenTexts | None, asked: Asked) -> Answer
         cut=sum(int(frozen.are_cut(texts, lengths[0]).sum()) for texts in table.texts.values()),
         unknown=sum(each.unknown for each in read) / max(int(tokens.sum()), 1), blocks=len(frozen.encoder.stages),
     )  # fmt: skip
+
+
+def training_dtype(encoder: TextEncoder, texts: Sequence[str], *, device: torch.device, path: Path) -> torch.dtype:
+    """bfloat16 where products in it are faster here and give these texts about the same features, else float32.
+
+    Found out once and remembered for the machine in `path`, so that a study repeats.
+    """
+    key = "-".join(map(str, ("encoder", device.type, torch.__version__, os.cpu_count(), encoder.digest[:16])))
+    found = recall(path, key, bool)
+    if found is None:
+        found = has_half(device) and _agrees(encoder, texts[:: max(1, len(texts) // TRIED)][:TRIED], device)
+        remember(path, key, found)
+    return torch.bfloat16 if found else torch.float32
+
+
+def _agrees(encoder: TextEncoder, texts: Sequence[str], device: torch.device) -> bool:
+    ids = tokens_of(encoder, texts, length=min(LENGTH, encoder.longest)).ids
+    usual, half = (features_of(encoder, ids, device=device, dtype=each) for each in (torch.float32, torch.bfloat16))
+    return bool(np.linalg.norm(usual - half, axis=1).max(initial=0.0) <= AGREES)
 
 
 def no_encoder(table: Table, name: str, length: int) -> np.ndarray:

@@ -48,10 +48,13 @@ class LowerStates:
     """What the frozen blocks of an encoder make of the tokens of different texts.
 
     It is kept where there is room, else made again for each batch. blocks: of the encoder, from the last on, that are
-    trained; keeps: whether anything is kept.
+    trained; keeps: whether anything is kept; dtype: of products.
     """
 
-    def __init__(self, encoder: TextEncoder, tokens: FlatTokens, *, blocks: int, keeps: bool) -> None:
+    def __init__(
+        self, encoder: TextEncoder, tokens: FlatTokens, *, blocks: int, keeps: bool, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._dtype = dtype
         # One more, without a token, for a text that is missing.
         self._counts = torch.cat([tokens.counts, tokens.counts.new_zeros(1)])
         self._starts = torch.cumsum(self._counts, dim=0) - self._counts
@@ -72,7 +75,7 @@ class LowerStates:
         if self._kept is not None:
             return self._kept[places] * present[..., None], present
         ids = self._ids[places].long() * present
-        found = self._module(ids, present, layers=self._layers)
+        found = self._made(ids, present)
         return torch.where(present[..., None], found, 0.0), present  # of no token at all, a softmax is no number
 
     @torch.no_grad()
@@ -81,9 +84,14 @@ class LowerStates:
         found = torch.empty(len(self._ids), width, device=self._ids.device)
         for rows in batches_of(counts):
             own = [self._ids[self._starts[row] : self._starts[row] + counts[row]].tolist() for row in rows]
-            states = self._module(*padded(own, device=self._ids.device), layers=self._layers)
+            states = self._made(*padded(own, device=self._ids.device))
             for row, each in zip(rows, states, strict=True):
                 found[self._starts[row] : self._starts[row] + counts[row]] = each[: counts[row]]
+        return found
+
+    def _made(self, ids: Tensor, present: Tensor) -> Tensor:
+        with torch.autocast(ids.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
+            found: Tensor = self._module(ids, present, layers=self._layers).float()
         return found
 
 
@@ -154,7 +162,7 @@ class TunedTexts(nn.Module):
             own, here = states[some, :most], present[some, :most]
             for layer in self.upper:
                 own = layer(own, here[:, None, None, :])
-            parts.append(pooled_states(own, here, self.pooling))
+            parts.append(pooled_states(own.float(), here, self.pooling))
         return found.index_copy(0, places, torch.cat(parts)) if parts else found
 
 
@@ -176,7 +184,7 @@ class TunedTask:
     encoder: RowEncoder
     examples: Examples
     device: torch.device
-    autocast: None = None
+    autocast: torch.dtype | None = None
     by_fold: None = None
     eval_batch: int = 64
     draws: bool = False
@@ -217,7 +225,9 @@ class TextTuning:
     """Fine-tuning of the encoder of a table's texts. What its frozen blocks make of them, and the heads that it starts
     from, are made once."""
 
-    def __init__(self, table: Table, encoder: TextEncoder, device: torch.device) -> None:
+    def __init__(self, table: Table, encoder: TextEncoder, device: torch.device, *, dtype: torch.dtype) -> None:
+        """dtype: of products, in training."""
+        self._dtype = dtype
         self._table = table
         self._encoder = encoder
         self._device = device
@@ -258,6 +268,7 @@ class TextTuning:
             lower=self._below(recipe, rehearses=rehearses),
             upper=own.module.layers[len(own.module.layers) - recipe.model.unfrozen :], pooling=own.pooling,
             heads={fold: head}, encoder=encoder, examples=frozen.examples, device=self._device,
+            autocast=None if self._dtype == torch.float32 else self._dtype,
         )  # fmt: skip
 
     def _below(self, recipe: Recipe, *, rehearses: bool) -> tuple[LowerStates, ...]:
@@ -268,7 +279,10 @@ class TextTuning:
             if length not in self._tokens:
                 self._tokens = {length: [FlatTokens.of(own, each, length=length, device=device) for each in texts]}
             each = self._tokens[length]
-            self._lower = {key: tuple(LowerStates(own, some, blocks=blocks, keeps=not rehearses) for some in each)}
+            lower = (
+                LowerStates(own, some, blocks=blocks, keeps=not rehearses, dtype=self._dtype) for some in each
+            )  # fmt: skip
+            self._lower = {key: tuple(lower)}
         return self._lower[key]
 
 
