@@ -70,8 +70,9 @@ def of_export(about: Exported) -> str:
 def of_int8(about: Quantized, what: str) -> str:
     """What weights in 8 bits change. what: the examples that it was judged on."""
     change = f"{about.value:+.3f} ({about.low:+.3f} to {about.high:+.3f}, 95 % interval, paired)"
+    have = "has" if about.changed == 1 else "have"
     return (
-        f"{about.changed:,} of {about.n:,} {what} {'has' if about.changed == 1 else 'have'} another label, and the accuracy on them is {about.after:.3f} "
+        f"{about.changed:,} of {about.n:,} {what} {have} another label, and the accuracy on them is {about.after:.3f} "
         f"instead of {about.before:.3f}, {change}"
     )
 
