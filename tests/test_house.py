@@ -520,6 +520,7 @@ SUBJECTS = {
         "notebooks": "what notebooks show while a study goes on and of a study",
         "optional_packages": "what works without the packages that a user may lack",
         "own_models": "models of the user, from every place they come from",
+        "serving": "the servers that docs/serve.md shows",
     },
     "benchmarks": {"own_runs": "curves recorded by the benchmarks"},
     "core": {"unit_cube": "values of dimensions as points of the unit cube"},

@@ -24,7 +24,7 @@ NUM = 600
 
 
 def study_like(ensemble=None):
-    return SimpleNamespace(config=SimpleNamespace(ensemble=ensemble, seed=0))
+    return SimpleNamespace(config=SimpleNamespace(ensemble=ensemble, seed=0, objective=None, limit={}))
 
 
 def data_like(kind="table", task="binary", metric="accuracy"):

@@ -36,6 +36,7 @@ from tame.app.commands import (  # noqa: E402
     FolderArgument,
     InlineOption,
     JsonOption,
+    LimitOption,
     MoreTimeOption,
     OutOption,
     QuietOption,
@@ -55,10 +56,12 @@ from tame.app.commands import (  # noqa: E402
 )
 from tame.app.console import guard_stdout, inert_exits  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
+from tame.app.import_command import import_  # noqa: E402
 from tame.app.learning_commands import explain, learn  # noqa: E402
 from tame.app.studies_commands import studies  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
 from tame.core.errors import NothingTrainedError, StorageError, TameError, UsageError, require  # noqa: E402
+from tame.core.objectives import parse_limits  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
 from tame.store.disk import disk_failure  # noqa: E402
 
@@ -69,7 +72,7 @@ def fit(
     config: StudyConfig, track: TrackOption = None, json: JsonOption = False, quiet: QuietOption = False,
     inline: InlineOption = False,
 ) -> None:  # fmt: skip
-    """Find the best network for pictures or a table, and report how good it is."""
+    """Find the best network for pictures, a table or texts, and report how good it is."""
     from tame.app.progress import watching
     from tame.app.run import fit_study
     from tame.app.tracking.known import parse_trackers
@@ -93,6 +96,7 @@ def resume(
     costs: Annotated[str | None, typer.Option(help=AGAIN.format("loss.costs"), metavar="COSTS")] = None,
     start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
     workers: WorkersOption = None,
+    limit: LimitOption = None,
     store: StoreOption = None,
     track: TrackOption = None,
     json: JsonOption = False,
@@ -106,12 +110,14 @@ def resume(
     from tame.app.run import resume_study
     from tame.app.tracking.known import parse_trackers
     from tame.study.clock import give_time
+    from tame.study.pricing import set_limits
     from tame.study.space import ask_for
 
     trackers = parse_trackers(track or ())
     earlier = tuple(start_from) if start_from else None
     outside = Outside(data=data, backbone=backbone, val=val, test=test, costs=costs, start_from=earlier)
     address = store_of(study, store)
+    set_limits(study, parse_limits(limit or ()), store=address)
     if time is not None:
         give_time(study, parse_time(time), store=address)
     if wider := parse_space(space or ()):
@@ -137,7 +143,7 @@ def _telling_failures(*, as_json: bool, store: str | None = None) -> Iterator[No
 @command(epilog=OF_SHOW)
 def show(
     study: FolderArgument,
-    details: Annotated[bool, typer.Option("--details", help="also how it was trained", metavar="")] = False,
+    details: Annotated[bool, typer.Option("--details", help="also how it was trained")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -181,7 +187,7 @@ def predict(
     ],
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables", metavar="INPUT..."),
+        typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables", metavar="INPUT"),
     ] = None,
     prompt: Annotated[
         str | None, typer.Option(help="for a language model: the beginning of a text, which it goes on", metavar="TEXT")
@@ -194,12 +200,10 @@ def predict(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="of what it draws (default: 0)", metavar="N")] = None,
     json: JsonOption = False,
-    csv: Annotated[
-        bool, typer.Option("--csv", help="comma-separated values on stdout, as they are", metavar="")
-    ] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout, as they are")] = False,
     safe_csv: Annotated[
         bool,
-        typer.Option("--safe-csv", help="as --csv, for a spreadsheet: nothing in it is run as a formula", metavar=""),
+        typer.Option("--safe-csv", help="as --csv, for a spreadsheet: nothing in it is run as a formula"),
     ] = False,
     sure: Annotated[
         float | None,
@@ -293,33 +297,7 @@ def verify(study: FolderArgument, store: StoreOption = None, json: JsonOption = 
         raise StorageError(f"{study}: {len(found.problems)} of {len(found.checks)} checks found something wrong")
 
 
-@command("import")
-def import_(
-    source: Annotated[
-        str, typer.Argument(help="an Optuna storage (SQLite or journal file), or a table of results", metavar="SOURCE")
-    ],
-    out: Annotated[str, typer.Option(help="folder for the new study", metavar="STUDY")],
-    study: Annotated[
-        str | None, typer.Option(help="which study, if the source contains several", metavar="NAME")
-    ] = None,
-    map: Annotated[
-        list[str] | None, typer.Option("--map", help="a parameter is a field: lr=optimizer.lr", metavar="NAME=FIELD")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="the column with the results, or the name of the value", metavar="NAME")
-    ] = None,
-    mode: Annotated[str | None, typer.Option(help="min or max, if the source does not say", metavar="MODE")] = None,
-    json: JsonOption = False,
-) -> None:
-    """Turn the trials of another program into a study, for tame show and tame fit --start-from."""
-    from tame.app.exchange import import_trials, parse_map
-    from tame.app.show import imported_lines
-
-    found = import_trials(source, out=out, study=study, map=parse_map(map or []), metric=metric, mode=mode)
-    if json:
-        print_json(found.to_json())
-    else:
-        print_rich(imported_lines(found))
+command("import")(import_)
 
 
 @command()
@@ -466,13 +444,9 @@ def demo(
     pictures: Annotated[
         str | None, typer.Option(help="folder for the pictures (default: runs/demo-insects-SEED)", metavar="FOLDER")
     ] = None,
-    table: Annotated[
-        bool, typer.Option("--table", help="draw a table of measured insects instead", metavar="")
-    ] = False,
-    text: Annotated[bool, typer.Option("--text", help="write letters to a botanic garden instead", metavar="")] = False,
-    browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="open the report in a browser", metavar="")
-    ] = True,
+    table: Annotated[bool, typer.Option("--table", help="draw a table of measured insects instead")] = False,
+    text: Annotated[bool, typer.Option("--text", help="write letters to a botanic garden instead")] = False,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the report in a browser")] = True,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -501,10 +475,10 @@ def demo(
 
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="port to begin with; 0: any that is free", metavar="N")]
 BrowserOption = Annotated[bool, typer.Option("--browser/--no-browser", help="open the pages in a browser")]
-LookOption = Annotated[bool, typer.Option("--read-only", help="only show: nothing can be asked of a study", metavar="")]
+LookOption = Annotated[bool, typer.Option("--read-only", help="only show: nothing can be asked of a study")]
 
 
-@app.command()
+@command()
 def ui(
     folder: Annotated[Path, typer.Argument(help="a folder of studies, or a study", metavar="FOLDER")] = Path("runs"),
     port: PortOption = 8263,
@@ -517,7 +491,7 @@ def ui(
     show_pages(folder, port=port, browser=browser, read_only=read_only)
 
 
-@app.command()
+@command()
 def watch(
     study: FolderArgument, port: PortOption = 8263, browser: BrowserOption = True, read_only: LookOption = False
 ) -> None:
@@ -535,7 +509,7 @@ app.add_typer(studies)
 @app.callback(invoke_without_command=True)
 def top(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="print the version", metavar="")] = False,
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
 ) -> None:
     if version:
         print(__version__)

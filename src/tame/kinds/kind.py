@@ -22,6 +22,7 @@ from tame.core.recipe import Recipe
 from tame.core.records import Finding
 from tame.core.result_parts import BackboneFacts, Task
 from tame.kinds.costs import Costs, Speed
+from tame.parts.beside_torch import UNFIT, misfit
 from tame.trial.commands import Plain
 
 if TYPE_CHECKING:
@@ -455,6 +456,11 @@ class Kind:
 
 
 def referred(reference: str) -> Any:  # what is referred to has the type that the caller states
-    """What "package.module:name" refers to."""
+    """What "package.module:name" refers to. Raises UsageError where a package that it needs does not fit torch."""
     module, _, name = reference.partition(":")
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except UNFIT as problem:
+        if said := misfit(problem):
+            raise UsageError(said) from problem
+        raise

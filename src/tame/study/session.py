@@ -99,6 +99,8 @@ class Study:
         self.state = state or State()
         clock = self.state.clock  # a resume may have given more time
         self.config = config if clock is None else replace(config, time_s=clock.time_s)
+        if self.state.limits is not None:  # likewise, other limits
+            self.config = replace(self.config, limit=dict(self.state.limits.limits))
         self._add_time(self.state.extra_s)
         self.is_over = self.state.stop_asked  # whether the clock or the user has cut the search short
         self.seal: Seal | None = None  # by which requests are known as the user's; None: none is followed

@@ -166,6 +166,14 @@ class Validation:
     outputs: Outputs
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Priced:
+    """What networks that are delivered together take. latency_s: of one example alone; size_bytes: of their files."""
+
+    latency_s: float
+    size_bytes: int
+
+
 # Messages on the way
 
 
@@ -345,6 +353,13 @@ class Commands(Protocol):
     def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
         """As `validation`, of networks with that recipe which are trained from the first epoch on these rows of the
         data alone, of those that they train on. Nothing of them is kept."""
+        ...
+
+    def price(self, recipes: Sequence[Recipe], *, fold: Fold, labels: Sequence[str], row: int) -> Priced:
+        """What networks with these recipes take that are delivered together. None of them is trained for it.
+
+        fold: that they would leave out; row: of the data, for the example that they judge.
+        """
         ...
 
     def train_again(self, members: Sequence[MemberOf]) -> None:

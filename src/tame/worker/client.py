@@ -18,6 +18,7 @@ from tame.trial.commands import (
     MemoryUse,
     Outputs,
     Plain,
+    Priced,
     Rehearsed,
     StateOf,
     Unsealed,
@@ -94,6 +95,9 @@ class Client:
 
     def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
         return self._ask(Validation, "on_fewer", state=state, folds=folds, rows=rows)
+
+    def price(self, recipes: Sequence[Recipe], *, fold: Fold, labels: Sequence[str], row: int) -> Priced:
+        return self._ask(Priced, "price", recipes=recipes, fold=fold, labels=labels, row=row)
 
     def train_again(self, members: Sequence[MemberOf]) -> None:
         self._do("train_again", members=members)

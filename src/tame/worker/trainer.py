@@ -41,6 +41,7 @@ from tame.trial.commands import (
     Outputs,
     Plain,
     PointMeasured,
+    Priced,
     Progress,
     Rehearsed,
     Saved,
@@ -280,6 +281,9 @@ class Trainer:
 
     def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
         return self._judging.on_fewer(state, folds=folds, rows=rows)
+
+    def price(self, recipes: Sequence[Recipe], *, fold: Fold, labels: Sequence[str], row: int) -> Priced:
+        return self._judging.price(recipes, fold=fold, labels=labels, row=row)
 
     def train_again(self, members: Sequence[MemberOf]) -> None:
         self._judging.train_again(members)
