@@ -10,8 +10,8 @@ from pathlib import Path
 from tame.core.errors import UsageError, require
 from tame.worker.environment import usable_cores
 from tame.worker.executor import Place
+from tame.worker.pipe import VISIBLE
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 DRIVER = Path("/proc/driver/nvidia/gpus")  # a folder for each GPU, on Linux
 
 

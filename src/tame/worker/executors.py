@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from tame.worker.watch import Patience
 
 if TYPE_CHECKING:
     from tame.parts.network import Build
+    from tame.worker.ray_cluster import Cluster
 
 
 def inline_executor(place: Place, *, hear: Hear, build: Build | None) -> Executor:
@@ -22,6 +24,22 @@ def inline_executor(place: Place, *, hear: Hear, build: Build | None) -> Executo
     from tame.worker.inline import InlineExecutor  # loads torch, which the coordinator otherwise never needs
 
     return InlineExecutor(place, hear=hear, build=build)
+
+
+def ray_executor(
+    place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None], patience: Callable[[], Patience],
+    cluster: Cluster,
+) -> Executor:  # fmt: skip
+    """The workers of a study, each a process behind an actor of a Ray cluster, which is left at the end."""
+
+    def hire(number: int, *, hear: Hear, restarted: Callable[[str], None]) -> ProcessExecutor:
+        own = cluster.place(place, number)
+        way = partial(cluster.way, own)
+        return ProcessExecutor(own, hear=hear, log=log, restarted=restarted, patience=patience(), way=way)
+
+    if place.study is not None:
+        remove_drafts(place.study, "checkpoints")
+    return PoolExecutor(hire, workers=cluster.crew.workers, hear=hear, restarted=restarted, closing=cluster.close)
 
 
 def process_executor(
