@@ -70,7 +70,7 @@ class Pipe:
 
     def lines(self) -> Iterator[str]:
         assert self.process.stdout is not None
-        yield from self.process.stdout
+        return iter(self.process.stdout)  # no generator: once that is left, it would close what it reads
 
     def cpu_s(self) -> float | None:
         return cpu_s(self.pid)

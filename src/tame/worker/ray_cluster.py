@@ -23,15 +23,12 @@ from queue import SimpleQueue
 from typing import Any
 
 from tame.core.errors import RefusedError, TameError, UsageError, require
-from tame.worker.crew import Crew, crew_of
+from tame.worker.crew import LOCAL, Crew, crew_of, require_ray
 from tame.worker.executor import Place, WorkerLostError
 from tame.worker.pipe import cpu_s
 from tame.worker.ray_actor import READING, WRITING, Begun, Holder, boot, sum_of, versions
 from tame.worker.sockets import can_tell, descendants, listening
 
-LOCAL = "local"
-FLOOR = (2, 60)
-INSTALL = 'pip install "tame-ml[ray]"'
 START_S = 180.0  # for an actor and its process
 SHARED_BYTES = 2**16  # of a line, from which on workers read one copy of it from Ray's object store
 MOST_SHARED = 16  # such lines that are kept for a worker that begins later
@@ -255,18 +252,14 @@ class RayWay:
 
 
 def _loaded(variables: Mapping[str, str]) -> Any:
-    """Ray, with these variables, which its processes inherit. Raises UsageError where it is missing or too old."""
+    """Ray, with these variables, which its processes inherit. Raises UsageError as `require_ray`."""
     # Ray reads most of them when it is loaded, and its token at that time too.
     late = "ray" in sys.modules and any(os.environ.get(name) != value for name, value in variables.items())
     require(not late, "this process has loaded Ray for something else; start the study in a process of its own")
     os.environ.update(variables)
-    try:
-        import ray
-    except ImportError:
-        raise UsageError(f"--ray needs Ray, which is not installed: {INSTALL}") from None
-    found = tuple(int(part) for part in ray.__version__.split(".")[:2] if part.isdecimal())
-    wanted = ".".join(map(str, FLOOR))
-    require(found >= FLOOR, f"Ray {ray.__version__} is too old, TAME needs {wanted} or newer: {INSTALL}")
+    require_ray()
+    import ray
+
     return ray
 
 
