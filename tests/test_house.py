@@ -519,6 +519,7 @@ SUBJECTS = {
         "module": "the network of a study as a module of torch",
         "notebooks": "what notebooks show while a study goes on and of a study",
         "optional_packages": "what works without the packages that a user may lack",
+        "serving": "the servers in examples/",
         "own_models": "models of the user, from every place they come from",
     },
     "benchmarks": {"own_runs": "curves recorded by the benchmarks"},
@@ -668,8 +669,8 @@ def test_each_floor_is_tried_and_is_the_one_that_is_explained(wanted):
     assert row.search((ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8"))
 
 
-# Two networks of 20 MB each, for one test each; trackers of up to 60 MB, of which one holds Pillow back.
-NOT_TRIED = {"lite", "mlflow", "trackio", "wandb"}
+# Two networks of 20 MB each, for one test each; trackers of up to 60 MB, of which one holds Pillow back; Ray, 240 MB.
+NOT_TRIED = {"lite", "mlflow", "ray", "trackio", "wandb"}
 
 
 def test_make_installs_every_extra_that_tests_need():

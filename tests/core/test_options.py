@@ -71,7 +71,7 @@ TEXTS: dict[str, st.SearchStrategy[Texts]] = {
     "text": st.just(("the text",)),  # that no other option names
     "columns": st.dictionaries(words, st.sampled_from(SAYABLE), min_size=1, max_size=3).map(write_columns),
     "mute": st.lists(st.sampled_from([*CODES, "TAME301"]), min_size=1, max_size=3, unique=True).map(tuple),
-    "ray": st.sampled_from((("local",), ("10.0.0.5:6379",), ("[::1]:6379",))),
+    "ray": st.sampled_from((("local",), ("head:6379",), ("[::1]:6379",))),
     "objective": st.sampled_from(("latency", "size")).map(lambda each: (each,)),
     "limit": st.sampled_from((("latency=20ms",), ("size=5MB",), ("size=1.5GiB", "latency=3us"))),
     "store": st.from_regex(r"postgresql://[a-z]{1,9}/[a-z]{1,9}", fullmatch=True).map(lambda each: (each,)),

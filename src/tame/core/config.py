@@ -234,18 +234,12 @@ class StudyConfig:
             "examples to leave out and labels to change, from the page Data of tame ui", metavar="FILE", group=DATA
         ).metadata,
     )
-    seed: int = field(
-        default=0,
-        metadata=Option(
-            "seed for all random choices", kind="whole", metavar="N", repeated="always", group=SEARCH
-        ).metadata,
-    )
-    out: str | None = field(
-        default=None,
-        metadata=Option(
-            "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT
-        ).metadata,
-    )
+    seed: int = field(default=0, metadata=Option(
+        "seed for all random choices", kind="whole", metavar="N", repeated="always", group=SEARCH,
+    ).metadata)  # fmt: skip
+    out: str | None = field(default=None, metadata=Option(
+        "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT,
+    ).metadata)  # fmt: skip
     workers: int | None = field(default=None, metadata=Option(
         "processes that train at the same time, each with its own GPU if there are any (default: 1)", kind="whole",
         metavar="N", repeated="never", group=BUDGET,

@@ -9,7 +9,6 @@ import hashlib
 import os
 import platform
 import queue
-import socket
 import threading
 from dataclasses import dataclass
 from importlib import metadata
@@ -86,7 +85,7 @@ class Holder:
         threading.Thread(target=self._pump, daemon=True).start()
         own = listening([os.getpid(), os.getppid()]) if can_tell() else []
         return Begun(
-            self._pipe.pid, os.getpid(), socket.gethostname(), boot(), *versions(), sees,
+            self._pipe.pid, os.getpid(), platform.node(), boot(), *versions(), sees,
             tuple(each.words for each in own if not each.is_local), os.environ.get(AUTH) == "token",
         )  # fmt: skip
 

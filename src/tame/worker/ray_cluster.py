@@ -48,7 +48,7 @@ class Cluster:
     def __init__(self, address: str, workers: int) -> None:
         """address: "local", or HOST:PORT of a cluster. Raises UsageError, and RefusedError where it is not safe."""
         self._folder: str | None = None
-        self._shared: dict[str, Any] = {}
+        self._shared: dict[str, object] = {}
         self._lock = threading.Lock()
         self._is_alone = address == LOCAL
         self._ray = _loaded(self._environment(address))
@@ -79,7 +79,7 @@ class Cluster:
         return {}
 
     def _connect(self, address: str, workers: int) -> None:
-        plain: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
+        plain: dict[str, object] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
         if address != LOCAL:
             self._ray.init(address=address, **plain)
             return
@@ -116,7 +116,7 @@ class Cluster:
 
     def way(self, place: Place) -> RayWay:
         """Starts an actor with a process that trains."""
-        needs: dict[str, Any] = {"num_cpus": 1 if self._is_alone else self.crew.threads}
+        needs: dict[str, object] = {"num_cpus": 1 if self._is_alone else self.crew.threads}
         if not self._is_alone:
             needs |= {"num_gpus": 1 if self.crew.gpus else 0, "scheduling_strategy": "SPREAD"}
         study = "" if place.study is None else str(place.study)
