@@ -161,13 +161,13 @@ def _commands(group: typer.core.TyperGroup, context: typer.Context) -> list[str]
 def _command(name: str, command: Any, parent: typer.Context) -> str:
     context = typer.Context(command, info_name=name, parent=parent)
     arguments, panels = [], dict[str, list[str]]()
-    for param in command.params:
+    for param in command.get_params(context):
         record = None if param.hidden else param.get_help_record(context)
         if record is None:
             continue
         if is_argument := isinstance(param, typer.core.TyperArgument):
-            arguments.append(param.metavar or param.name.upper())
-        shown = arguments[-1] if is_argument else record[0]
+            arguments += param.get_usage_pieces(context)
+        shown = param.metavar if is_argument else record[0]
         panel = param.rich_help_panel or ("Arguments" if is_argument else "Options")
         panels.setdefault(panel, []).append(f"| `{' '.join(shown.split())}` | {_cell(record[1])} |")
     path = context.command_path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pyarrow
@@ -72,10 +73,11 @@ def test_tame_alone_says_how_to_begin_and_all_is_well(tmp_path):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_help_is_cut_at_80_columns(command, tmp_path):
+def test_no_help_is_cut_at_80_columns_or_names_types_of_python(command, tmp_path):
     said = tame_here(command, "--help", cache=tmp_path)
     assert said.returncode == 0
     assert "…" not in said.stdout
+    assert re.findall(r"<[\w\[\]]+>|\[\[|[{}]|[.]{4}", said.stdout) == []
     assert max(map(len, said.stdout.splitlines())) <= 80
 
 

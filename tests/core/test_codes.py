@@ -29,6 +29,7 @@ GIVEN = {
     "shortcut": 117, "parts_differ": 118, "sentinel_values": 119, "group_column": 120, "small_classes": 121,
     "unscaled_inputs": 122, "failing_class": 502, "worse_than_guessing": 503, "miscalibrated": 504,
     "validation_above_test": 505, "no_better_than_linear": 506, "few_decide": 507, "test_too_small": 508,
+    "trees_are_better": 509,
 }  # fmt: skip
 
 

@@ -66,6 +66,7 @@ TEXTS: dict[str, st.SearchStrategy[Texts]] = {
     "stop_search_early": st.just(("true",)),
     "ensemble": st.sampled_from(("true", "false")).map(lambda each: (each,)),
     "more_data": st.just(("true",)),
+    "baseline": st.just(("trees",)),
     "start_from": st.lists(whole_paths, min_size=1, max_size=3).map(tuple),
     "set": sets.map(lambda own: tuple(f"{name}={value}" for name, value in own.items())),
     "text": st.just(("the text",)),  # that no other option names
@@ -198,7 +199,7 @@ def test_config_json_keeps_the_names_that_older_versions_read():
     config = StudyConfig(data="x", stop_search_early=True, start_from=("/x",))
     plain = config.to_json()
     unsaid = ("columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers",
-              "ray", "objective", "limit", "doctor", "ensemble", "more_data")  # fmt: skip
+              "baseline", "ray", "objective", "limit", "doctor", "ensemble", "more_data")  # fmt: skip
     assert list(plain) == [stored_name(name) for name in FIELDS if name not in unsaid]
     assert (plain["until_worthless"], plain["first"]) == (True, ["/x"])
     assert StudyConfig.from_json(json.loads(json.dumps(plain))) == config
@@ -252,7 +253,7 @@ TOLD = {
     "task": "classification", "target": "income", "image": "photo", "text": "note", "columns": {"id": "ignore"},
     "groups": "who", "metric": "log_loss", "backbone": "none", "time_s": 90.0, "trials": 7, "epochs": 3,
     "search": "tpe", "space": ("optimizer.lr=1e-4..1e-1:log",), "widen": False, "doctor": True,
-    "stop_search_early": True, "ensemble": False, "more_data": True,
+    "stop_search_early": True, "ensemble": False, "more_data": True, "baseline": "trees",
     "start_from": ("runs/a b",), "set": {"model.width": 64}, "val": "v", "test": "t", "folds": 3, "edits": "e.csv",
     "seed": 5,
     "mute": ("TAME301", "leak"), "objective": "latency", "limit": {"size": "5MB"},
@@ -267,8 +268,8 @@ def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
         "--val", "v", "--test", "t", "--folds", "3", "--edits", "e.csv", "--trials", "7", "--epochs", "3",
         "--seed", "5", "--metric", "log_loss", "--time", "90s", "--space", "optimizer.lr=1e-4..1e-1:log",
         "--start-from", "runs/a b", "--no-widen", "--doctor", "--stop-search-early", "--no-ensemble",
-        "--more-data", "--set", "model.width=64", "--objective", "latency", "--limit", "size=5MB",
-        "--mute", "TAME301", "--mute", "leak",
+        "--baseline", "trees", "--more-data", "--set", "model.width=64", "--objective", "latency", "--limit",
+        "size=5MB", "--mute", "TAME301", "--mute", "leak",
     ]  # fmt: skip
     named = shlex.split(command_of(StudyConfig(data="x", label_pattern=r"(.+)_\d+.jpg")))
     assert named == ["tame", "fit", "x", "--label-pattern", r"(.+)_\d+.jpg", "--seed", "0"]

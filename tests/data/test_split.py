@@ -14,7 +14,7 @@ from tame.core.errors import DataError, UsageError
 from tame.core.rng import stream
 from tame.data.image_hashes import perceptual_hash
 from tame.data.quality import find_duplicates
-from tame.data.split import groups_of, make_split, seal, split_by_order, write_split
+from tame.data.split import class_sizes, groups_of, make_split, seal, split_by_order, write_split
 from tame.data.views import central_pixels, square_view
 
 
@@ -71,6 +71,9 @@ def test_the_laws_of_a_split(collection, folds, seed):
     assert split.rows("test")
     assert any(fold >= 0 for fold in split.fold)
     assert {labels[row] for row in split.rows("train")} == set(range(max(labels) + 1))
+    # What no other is judged by is never left out of a training.
+    for number in class_sizes(split, np.array(labels), max(labels) + 1)[1]:
+        assert all(split.part[row] in ("train", "aside") for row in np.flatnonzero(np.array(labels) == number))
     # Folds: as many as said, none empty, only where there is training data or the validation part.
     assert {fold for fold in split.fold if fold >= 0} == set(range(split.folds))
     assert all(split.fold[row] == -1 for row in split.rows("test", "aside"))
@@ -128,8 +131,10 @@ def test_a_copy_of_a_test_picture_is_put_aside_and_not_trained_on():
 @pytest.mark.parametrize(
     ("labels", "options", "error", "words"),
     [
-        ([0] * 50 + [1] * 2, {}, DataError, r"class 'class 1' has 2 different example\(s\).*at least 3 are needed"),
+        ([0] * 50 + [1] * 2, {}, DataError, r"'class 1' has 2 different example\(s\).*two classes need at least 3"),
         ([0] * 10 + [1] * 10, {"groups": [0] * 10 + list(range(10, 20))}, DataError, "class 'class 0' has 1 different"),
+        ([0, 0, 1, 1, 2], {}, DataError, "every class has too few different examples"),
+        ([0] * 20 + [1] * 20 + [2] * 4, {"folds": 5}, DataError, "class 'class 2' has 3 different.*at least 5"),
         ([0, 1] * 10, {"given": ["test", "train"] * 10}, DataError, "class 'class 0' has 0 different"),
         ([0, 1] * 10, {"folds": 12}, DataError, "at least 12 are needed"),
         ([0, 1] * 10, {"given": ["train"] * 12 + ["val"] * 8, "folds": 3}, UsageError, "leave out --folds"),
@@ -138,6 +143,38 @@ def test_a_copy_of_a_test_picture_is_put_aside_and_not_trained_on():
 def test_what_cannot_be_split_is_refused(labels, options, error, words):
     with pytest.raises(error, match=words):
         split_of(labels, **options)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    ("given", "folds"),
+    [
+        ([""] * 60, None), ([""] * 60, 4), (["train"] * 40 + ["test"] * 20, None), ([""] * 1500, None),
+        (["train"] * 40 + ["val"] * 20, None), (["train"] * 30 + ["val"] * 15 + ["test"] * 15, None),
+    ],
+)  # fmt: skip
+def test_a_class_of_one_or_two_examples_is_trained_on_by_every_fold_and_not_judged(count, given, folds):
+    labels = [2] * count + [0, 1] * ((len(given) - count) // 2) + [0] * ((len(given) - count) % 2)
+    groups = np.arange(len(labels))
+    groups[10] = 0  # a copy under another label stays with it
+    split = split_of(labels, given=given, groups=groups, folds=folds)
+    own = [0, *([1] if count == 2 else []), 10]
+    if count == 2 and "test" in given and "val" not in given:  # two are enough for two folds
+        assert class_sizes(split, np.array(labels), 3)[1] == []
+        return
+    assert class_sizes(split, np.array(labels), 3)[1] == [2]
+    assert all((split.part[row], split.fold[row]) == ("train", -1) for row in own)
+    said = f"{count + 1} of classes too rare for that ('class 2') are trained on and not judged"
+    assert (said in split.how) is not ("val" in given and "test" in given)
+
+
+def test_without_rare_classes_the_split_is_what_it_was():
+    """Studies that were begun with an earlier TAME are split again when they go on."""
+    found = split_of([0, 1, 2] * 9, seed=5)
+    assert (
+        "".join({"train": "abcde"[fold], "test": "T"}[part] for part, fold in zip(found.part, found.fold, strict=True))
+        == "cdaeTadbTacbbceTaeaTdbdcceT"
+    )
 
 
 def test_nothing_cannot_be_split():

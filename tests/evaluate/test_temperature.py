@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from tame.core.rng import stream
 from tame.evaluate.networks import loss_difference
 from tame.evaluate.score import InconsistentError, Judged, judged_from, measure, softmax
-from tame.evaluate.temperature import FLATTEST, FOLDS, _folds, at, fit, tempered
+from tame.evaluate.temperature import FLATTEST, FOLDS, at, fit, folds_of, tempered
 
 
 def drawn(seed: int, n: int, *, sharp: float = 1.0, classes: int = 3, groups: int = 1) -> Judged:
@@ -95,7 +95,7 @@ def test_an_example_does_not_choose_its_own_temperature() -> None:
 
 def test_copies_stay_in_one_fold() -> None:
     judged = drawn(5, 60, groups=4)
-    fold = _folds(judged, seed=0)
+    fold = folds_of(judged, seed=0)
     assert {len(set(fold[judged.groups == group])) for group in range(60)} == {1}
     assert set(fold) == set(range(FOLDS))
 

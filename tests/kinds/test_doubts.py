@@ -11,7 +11,9 @@ import pytest
 
 from command_line import tame_here
 from tame.core.config import StudyConfig
+from tame.core.errors import DataError
 from tame.kinds.findings import metric_for, of_classes
+from tame.kinds.groups import named_groups
 from tame.kinds.looks import LEAST_CELLS, MOST_CELLS, look_at
 from tame.kinds.tables.rows import _scales, split_rows
 from tame.kinds.tables.source import read_rows
@@ -140,6 +142,20 @@ def test_unequal_and_small_classes_are_told_with_what_chooses():
     assert [each.code for each in small] == ["small_classes"]
     assert small[0].evidence["classes"] == [{"b": 9}]
     assert of_classes({"a": 30, "b": 10}, "rows", metric="accuracy", asked=False) == []
+    sizes = {"a": 20, "b": 1, "c": 9}
+    (few,) = of_classes(sizes, "rows", metric="balanced_accuracy", asked=True, unjudged=["b"])
+    assert few.title == "2 classes have fewer than 10 rows to train on; 1 of them is trained on and not judged"
+
+
+def test_a_class_of_two_rows_needs_no_third_group():
+    cells, values = np.array(["p", "q", "r", "s", "t"] * 8), np.array([0, 1] * 20)
+    values[[0, 2]] = 2
+    given = [""] * 40
+    groups, _ = named_groups(cells, "patient", given=given, values=values, classes=("a", "b", "c"), nouns="rows")
+    assert len(np.unique(groups)) == 5
+    values[5] = 2
+    with pytest.raises(DataError, match="the rows of class 'c' lie in 2 groups of 'patient'; at least 3"):
+        named_groups(cells, "patient", given=given, values=values, classes=("a", "b", "c"), nouns="rows")
 
 
 def test_inputs_of_an_own_module_on_other_scales_are_told():

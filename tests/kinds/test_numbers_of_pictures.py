@@ -67,7 +67,7 @@ def test_the_task_can_be_said(tmp_path):
     whole = config(tmp_path / "set/train.csv", target="age")
     assert read_list(whole).classes == (), "more than ten whole numbers are numbers, as in a table"
     told = config(tmp_path / "set/train.csv", target="age", task="classification")
-    with pytest.raises(DataError, match=r"classes of a single row|different values"):
+    with pytest.raises(DataError, match="different values"):
         read_list(told)
     few = (tmp_path / "set/train.csv").read_text().replace("age", "kind")
     lines = [few.splitlines()[0], *(f"{line.split(',')[0]},{i % 3},x" for i, line in enumerate(few.splitlines()[1:]))]

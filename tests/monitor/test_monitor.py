@@ -232,6 +232,18 @@ def test_early_stopping_leaves_no_overfitting_and_is_an_end():
     assert rule(replace(short, kept_epoch=6), FACTS) is None
 
 
+@pytest.mark.parametrize(("name", "is_high"), [("adapted", False), ("mlp", True)])
+def test_adapters_beside_a_frozen_network_want_ten_times_the_rate_of_a_whole_one(name, is_high):
+    recipe = Recipe().but({"model.name": name, "optimizer.name": "adamw", "optimizer.lr": 3e-3})
+    trial = replace(
+        trial_of([1.15, 1.22, 1.19], [1.36, 1.35, 1.34], [1.36, 1.35, 1.34], state="complete"),
+        recipe=recipe.but({"epochs": 3}),
+    )
+    facts = replace(FACTS, task="language-model", metric="bits_per_character", higher_is_better=False, dummy=1.41,
+                    dummy_error=0.4, guess_loss=1.41)  # fmt: skip
+    assert ("rate_too_high" in {finding.code for finding in examine(trial, facts)}) is is_high
+
+
 def test_clean_runs_of_the_laws_are_worth_the_name():
     """Most of the fall is over before the last fifth, and there is noise."""
     trials = [clean(stream(run, "worth")) for run in range(20)]

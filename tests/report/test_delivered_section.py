@@ -10,7 +10,7 @@ from made_results import HOSTILE, made, printed, read, with_answers
 from tame.app.show import result_lines
 from tame.core.evaluation import Difference, Refusal, Tempering
 from tame.core.result import Result
-from tame.core.result_parts import ClassGrowth, EnsembleRow, MoreData, SharePoint, UnlikeRow
+from tame.core.result_parts import BaselineScore, ClassGrowth, EnsembleRow, MoreData, SharePoint, UnlikeRow
 from tame.report.model_card import model_card
 from tame.report.page import render_report
 
@@ -59,6 +59,17 @@ def test_an_ensemble_is_told_whether_it_is_delivered_or_not(kept: bool, said: st
     result = replace(made("two_classes")[0], ensemble=own)
     for text in (section(result, "delivered"), terminal(result), model_card(result)):
         assert said in text
+    assert Result.from_json(result.to_json()) == result
+
+
+def test_what_picking_flatters_is_told() -> None:
+    own = EnsembleRow(members=(1, 2, 3), value=0.9, difference=LOWER, kept=True, why="", optimism=0.0123)
+    single = BaselineScore(value=0.8, low=0.7, high=0.9, n=153, how="", difference=Difference(0.02, 0.01, 0.03, 153))
+    result = replace(made("two_classes")[0], ensemble=own)
+    result = replace(result, baselines=replace(result.baselines, single=single))
+    for text in (section(result, "delivered"), terminal(result), model_card(result)):
+        assert "picked one by one; on the examples that they were picked on it is lower by 0.012 more" in text
+    assert "Better than one network of the winner by 0.020 (0.010 to 0.030)." in terminal(result)
     assert Result.from_json(result.to_json()) == result
 
 

@@ -145,6 +145,10 @@ SAID = {  # of every code its evidence, and a part of what is said of it
         {"metric": "accuracy", "validation": 0.9, "test": 0.7, "low": 0.1, "high": 0.3, "n": 90, "n_validation": 80},
         "accuracy 0.9 on 80 validation rows, 0.7 on 90 of the test",
     ),
+    "trees_are_better": (
+        {"metric": "accuracy", "network": 0.8, "trees": 0.81, "by": -0.01, "low": -0.03, "high": -0.002, "n": 90},
+        "of gradient boosting 0.81 on the same 90 rows",
+    ),
     "no_better_than_linear": (
         {"metric": "accuracy", "network": 0.81, "linear": 0.8, "by": 0.01, "low": -0.01, "high": 0.03, "n": 90},
         "of a linear model 0.8 on the same 90 rows",

@@ -121,3 +121,20 @@ def test_a_calibration_error_of_an_older_result_is_told_alone() -> None:
     assert told is not None
     older = replace(told, ece=0.013, usual=None)
     assert words.calibration(result, older) == "probabilities are off by 0.013 on average (calibration error)"
+
+
+@pytest.mark.parametrize(
+    ("name", "about", "said"),
+    [
+        ("two_classes", difference(0.4, 0.3, 0.5), "distinguishes "),
+        ("two_classes", difference(0.0, -0.2, 0.2), "was not shown to distinguish "),
+        ("two_classes", difference(-0.4, -0.5, -0.3), "was not shown to distinguish "),
+        ("numbers", difference(-9.0, -12.0, -6.0), "predicts "),
+        ("numbers", difference(9.0, 6.0, 12.0), "was not shown to predict "),
+    ],
+)
+def test_a_network_is_said_to_do_its_task_only_where_it_was_shown_to(name, about, said):
+    result = made(name)[0]
+    dummy = replace(result.baselines.dummy, difference=about)
+    own = replace(result, baselines=replace(result.baselines, dummy=dummy))
+    assert words.ability(own).startswith(said)

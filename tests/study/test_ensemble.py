@@ -68,17 +68,38 @@ def test_networks_with_errors_of_their_own_are_delivered_together(task, loss, me
     assert 6 <= len(found.trials) <= MOST
     assert found.trials[0] == plain[0].trials[0]
     assert len({trial.number // 100 for trial in found.trials}) >= 2
-    firsts = [trial.number % 100 for trial in found.trials]
-    assert firsts == sorted(firsts), "the first networks of all recipes come before their second ones"
     assert found.ensemble.difference.high < 0
     one = np.mean([measure(loss, each) for each in found.winner.each])
     assert measure(loss, found.judged) < one
     members = [plain[trial.number // 100].each[trial.number % 100] for trial in found.trials]
-    if task == "regression":
-        assert (found.judged.outputs == mean_of(members).outputs).all()
-        assert found.value == pytest.approx(measure("rmse", mean_of(members)), rel=1e-12)
-    else:
-        assert (found.judged.predicted == mean_of(members).predicted).all()
+    assert measure(loss, found.judged) == pytest.approx(
+        measure(loss, mean_of(members)) + found.ensemble.optimism, rel=0.05
+    )
+    assert found.value == pytest.approx(measure(metric, found.judged), rel=1e-12)
+
+
+def test_where_few_of_many_are_good_these_are_picked_and_judged_fairly():
+    """Nine networks too noisy for their own good, of recipes that are not shown to be worse, and two that know more."""
+    plain = [finalist(0, noise=3.0, seeds=1), *(finalist(n, noise=3.2, seeds=1) for n in range(2, 10))]
+    good = [finalist(n, noise=1.2, seeds=1) for n in (20, 21)]
+    found = decided([*plain, *good], loss="log_loss")
+    assert found.ensemble.optimism > 0
+    numbers = [trial.number for trial in found.trials]
+    assert numbers[0] == 0, "the winner's first network is a member of any"
+    assert {2000, 2100} <= set(numbers)
+    assert len(numbers) < 8
+
+
+def test_of_few_examples_none_is_picked_by_how_well_it_does():
+    rows = np.arange(NUM) < 40
+    plain = [finalist(number, noise=1.5, seeds=2) for number in range(3)]
+    few = [
+        replace(each, each=tuple(own.only(rows) for own in each.each), judged=each.judged.only(rows)) for each in plain
+    ]
+    found = chosen(study_like(), data_like(), few, few[0], loss="log_loss")
+    assert found.ensemble.optimism == 0
+    firsts = [trial.number % 100 for trial in found.ensemble.trials]
+    assert firsts == sorted(firsts), "the first networks of all recipes come before their second ones"
 
 
 def test_networks_that_all_err_alike_are_not():

@@ -74,6 +74,20 @@ def test_validation_above_the_test_is_said_beyond_both_noises():
     assert codes(replace(good(), optimism_interval=Difference(0.1, 0.01, 0.19, 153))) == [], "99 % of chance is wider"
 
 
+def test_trees_that_are_better_are_told_and_others_are_not():
+    result = good()
+
+    def beside(difference):
+        trees = BaselineScore(value=0.97, low=0.9, high=0.99, n=153, how="", difference=difference)
+        return replace(result, baselines=replace(result.baselines, trees=trees))
+
+    assert codes(beside(Difference(0.1, 0.05, 0.15, 153))) == []
+    assert codes(beside(Difference(-0.01, -0.04, 0.02, 153))) == []
+    (better,) = score_findings(beside(Difference(-0.02, -0.03, -0.01, 153)), None)
+    assert (better.code, better.severity) == ("trees_are_better", "warning")
+    assert "gradient boosting (accuracy 0.97) is better than the network" in better.title
+
+
 def test_a_linear_model_that_does_as_well_is_told():
     result = good()
 

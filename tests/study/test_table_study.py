@@ -15,13 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from command_line import tame_here
 from processes import count_events, wait_for, worker_of
-from tame.core.config import ARRAYS, StudyConfig
+from tame.core.config import ARRAYS, INLINE, LANGUAGE, StudyConfig
 from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
+from tame.core.rng import stream
 from tame.data.table_order import order_values
+from tame.kinds.known import kind_of
 from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.rows import split_rows
 from tame.kinds.tables.source import read_rows
@@ -31,6 +34,7 @@ from tame.study.state import Silent
 
 TAME = str(Path(sys.executable).with_name("tame"))
 SMALL = ("--trials", "2", "--epochs", "2", "--seed", "1", "--json", "--quiet")
+TREES = ("--baseline", "trees")
 UNCHANGED = ("score", "validation", "winner", "baselines", "confusion", "finalists", "epochs", "trials")
 HEADER = ("alpha", "beta", "color", "label")
 
@@ -74,7 +78,7 @@ def tame(*arguments, cache, cwd=None):
 @pytest.fixture(scope="module")
 def finished(table, cache, tmp_path_factory):
     study = tmp_path_factory.mktemp("study") / "whole"
-    done = tame("fit", table, "--target", "label", *SMALL, "--out", study, cache=cache)
+    done = tame("fit", table, "--target", "label", *SMALL, *TREES, "--out", study, cache=cache)
     assert done.returncode == 0, done.stderr
     return study, json.loads(done.stdout)
 
@@ -324,6 +328,49 @@ def test_predictions_are_what_was_scored_however_the_columns_lie(finished, table
     assert sum(right) / len(right) == pytest.approx(result["score"]["value"])
 
 
+def test_trees_are_trained_and_judged_on_the_rows_of_the_winner(finished, table):
+    study, result = finished
+    with table.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    colors = np.unique([row["color"] for row in lines], return_inverse=True)[1]
+    x = np.column_stack([[float(row[name]) for row in lines] for name in ("alpha", "beta")] + [colors])
+    y = np.array([row["label"] for row in lines])
+    with (study / "split.csv").open(newline="") as file:
+        is_test = np.array([row["part"] == "test" for row in csv.DictReader(file)])
+    model = HistGradientBoostingClassifier(categorical_features=[False, False, True], early_stopping=False)
+    right = model.fit(x[~is_test], y[~is_test]).predict(x[is_test]) == y[is_test]
+    trees = result["baselines"]["trees"]
+    assert (trees["n"], trees["value"]) == (is_test.sum(), pytest.approx(right.mean()))
+    assert trees["how"].startswith("gradient boosting of the same rows by scikit-learn, 100 iterations")
+    assert trees["difference"]["value"] == pytest.approx(result["score"]["value"] - right.mean())
+    page = (study / "report.html").read_text()
+    assert page.count("gradient boosting (scikit-learn)") == 1
+
+
+def test_what_has_no_trees_refuses_them(folder):
+    def of(data, **more):
+        return kind_of(StudyConfig(data=data, baseline="trees", **more))
+
+    texts = folder / "texts"
+    for name in ("a", "b"):
+        (texts / name).mkdir(parents=True)
+        (texts / name / "x.txt").write_text(f"all about {name}")
+    for data, more in (
+        (str(texts), {}),
+        (str(texts), {"task": LANGUAGE, "backbone": "x"}),
+        (ARRAYS, {"model": INLINE}),
+    ):
+        with pytest.raises(UsageError, match=r"trees are a baseline for tables .*leave out --baseline"):
+            of(data, **more)
+    assert of(ARRAYS).name == "arrays"
+    notes = stream(0, "words").integers(0, 1000, (60, 8))
+    rows = [[" ".join(f"w{n}" for n in note), "yn"[i % 2]] for i, note in enumerate(notes)]
+    words = write(folder / "words.csv", ("note", "label"), rows)
+    own = read_rows(StudyConfig(data=str(words), target="label", text="note"))
+    with pytest.raises(UsageError, match="leave out --baseline"):
+        split_rows(own.rows, StudyConfig(data=str(words), target="label", baseline="trees"), kind="table")
+
+
 def test_what_is_odd_in_a_later_table_is_told_and_the_target_is_not_odd(finished, table, cache, tmp_path):
     study, _ = finished
     odd = write(tmp_path / "odd.csv", ("alpha", "color", "label"), [(r[0], "purple", r[3]) for r in rows_of(2, 3)])
@@ -343,7 +390,7 @@ def test_what_is_odd_in_a_later_table_is_told_and_the_target_is_not_odd(finished
 def test_a_table_study_that_is_killed_ends_with_the_same_result(whom, finished, table, cache, tmp_path):
     whole_folder, whole = finished
     study = tmp_path / "killed"
-    process = start("fit", table, "--target", "label", *SMALL, "--out", study, cache=cache)
+    process = start("fit", table, "--target", "label", *SMALL, *TREES, "--out", study, cache=cache)
     mark = count_events(whole_folder) // 3
     wait_for(lambda: process.poll() is not None or count_events(study) >= mark)
     victim = process.pid if whom == "coordinator" else worker_of(process.pid)

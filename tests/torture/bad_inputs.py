@@ -205,7 +205,7 @@ def pictures() -> Iterator[Bad]:
     odd: dict[str, tuple[tuple[int, ...], Make]] = {
         "an empty folder": ((USAGE, DATA), folder_with(lambda data: None, ())),
         "one class only": ((DATA,), folder_with(lambda data: None, ("bee",))),
-        "a class with one picture": ((GOOD, DATA), folder_with(lambda data: _one(data / "rare", _noisy(50)))),
+        "a class with one picture": ((GOOD,), folder_with(lambda data: _one(data / "rare", _noisy(50)))),
         "a link to /dev/zero": ((GOOD,), folder_with(lambda data: (data / "bee" / "z.png").symlink_to("/dev/zero"))),
         "a link to /etc/passwd": (
             (GOOD,),

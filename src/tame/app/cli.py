@@ -73,7 +73,7 @@ def fit(
     config: StudyConfig, track: TrackOption = None, json: JsonOption = False, quiet: QuietOption = False,
     inline: InlineOption = False,
 ) -> None:  # fmt: skip
-    """Find the best network for pictures or a table, and report how good it is."""
+    """Find the best network for pictures, a table or texts, and report how good it is."""
     from tame.app.progress import watching
     from tame.app.run import fit_study
     from tame.app.tracking.known import parse_trackers
@@ -145,7 +145,7 @@ def _telling_failures(*, as_json: bool, store: str | None = None) -> Iterator[No
 @command(epilog=OF_SHOW)
 def show(
     study: FolderArgument,
-    details: Annotated[bool, typer.Option("--details", help="also how it was trained", metavar="")] = False,
+    details: Annotated[bool, typer.Option("--details", help="also how it was trained")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -189,7 +189,7 @@ def predict(
     ],
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables", metavar="INPUT..."),
+        typer.Argument(help="pictures, folders or lists (CSV) of pictures, or tables", metavar="INPUT"),
     ] = None,
     prompt: Annotated[
         str | None, typer.Option(help="for a language model: the beginning of a text, which it goes on", metavar="TEXT")
@@ -202,12 +202,10 @@ def predict(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="of what it draws (default: 0)", metavar="N")] = None,
     json: JsonOption = False,
-    csv: Annotated[
-        bool, typer.Option("--csv", help="comma-separated values on stdout, as they are", metavar="")
-    ] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="comma-separated values on stdout, as they are")] = False,
     safe_csv: Annotated[
         bool,
-        typer.Option("--safe-csv", help="as --csv, for a spreadsheet: nothing in it is run as a formula", metavar=""),
+        typer.Option("--safe-csv", help="as --csv, for a spreadsheet: nothing in it is run as a formula"),
     ] = False,
     sure: Annotated[
         float | None,
@@ -448,13 +446,9 @@ def demo(
     pictures: Annotated[
         str | None, typer.Option(help="folder for the pictures (default: runs/demo-insects-SEED)", metavar="FOLDER")
     ] = None,
-    table: Annotated[
-        bool, typer.Option("--table", help="draw a table of measured insects instead", metavar="")
-    ] = False,
-    text: Annotated[bool, typer.Option("--text", help="write letters to a botanic garden instead", metavar="")] = False,
-    browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="open the report in a browser", metavar="")
-    ] = True,
+    table: Annotated[bool, typer.Option("--table", help="draw a table of measured insects instead")] = False,
+    text: Annotated[bool, typer.Option("--text", help="write letters to a botanic garden instead")] = False,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the report in a browser")] = True,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -483,10 +477,10 @@ def demo(
 
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="port to begin with; 0: any that is free", metavar="N")]
 BrowserOption = Annotated[bool, typer.Option("--browser/--no-browser", help="open the pages in a browser")]
-LookOption = Annotated[bool, typer.Option("--read-only", help="only show: nothing can be asked of a study", metavar="")]
+LookOption = Annotated[bool, typer.Option("--read-only", help="only show: nothing can be asked of a study")]
 
 
-@app.command()
+@command()
 def ui(
     folder: Annotated[Path, typer.Argument(help="a folder of studies, or a study", metavar="FOLDER")] = Path("runs"),
     port: PortOption = 8263,
@@ -499,7 +493,7 @@ def ui(
     show_pages(folder, port=port, browser=browser, read_only=read_only)
 
 
-@app.command()
+@command()
 def watch(
     study: FolderArgument, port: PortOption = 8263, browser: BrowserOption = True, read_only: LookOption = False
 ) -> None:
@@ -517,7 +511,7 @@ app.add_typer(studies)
 @app.callback(invoke_without_command=True)
 def top(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="print the version", metavar="")] = False,
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
 ) -> None:
     if version:
         print(__version__)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
@@ -24,18 +24,42 @@ if TYPE_CHECKING:
     from tame.core.result import Result
 
 
+class Argument(typer.core.TyperArgument):
+    """An argument whose help names no type of Python, and which a usage line shows as other programs do."""
+
+    def display_type_rich(self, ctx: typer.Context) -> str | None:  # type: ignore[override]
+        return None
+
+    def get_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        own = self.metavar or (self.name or "").upper()
+        return [(own if self.required else f"[{own}]") + ("..." if self.nargs != 1 else "")]
+
+
+def _without_types(params: Iterable[object]) -> None:
+    """Keeps types of Python out of the help of what typer has made; it cannot be told of which class to make it."""
+    for each in params:
+        if isinstance(each, typer.core.TyperArgument):
+            each.__class__ = Argument
+        elif isinstance(each, typer.core.TyperOption) and each.is_flag:
+            each.metavar = ""
+
+
 class Command(typer.core.TyperCommand):
     """A command whose help names no types of Python."""
 
-    def get_help_option(self, ctx: typer.Context) -> typer.core.TyperOption | None:  # type: ignore[override]
-        return _without_type(super().get_help_option(ctx))
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
+        params = super().get_params(ctx)
+        _without_types(params)
+        return params
 
 
 class Commands(typer.core.TyperGroup):
     """The commands. A stop ends here with its words and exit code: typer would take it for a bare Ctrl-C."""
 
-    def get_help_option(self, ctx: typer.Context) -> typer.core.TyperOption | None:  # type: ignore[override]
-        return _without_type(super().get_help_option(ctx))
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
+        params = super().get_params(ctx)
+        _without_types(params)
+        return params
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
@@ -45,12 +69,6 @@ class Commands(typer.core.TyperGroup):
             sys.exit(stopped.exit_code)
         except KeyboardInterrupt:
             sys.exit(130)
-
-
-def _without_type(option: typer.core.TyperOption | None) -> typer.core.TyperOption | None:
-    if option is not None:
-        option.metavar = ""
-    return option
 
 
 app = typer.Typer(
@@ -122,12 +140,8 @@ CHECK = (
 AGAIN = "{} again, for a study that you did not start on this machine"
 FolderArgument = Annotated[Path, typer.Argument(help="the folder of a study, such as runs/bees-0001", metavar="STUDY")]
 StoreOption = Annotated[str | None, typer.Option("--store", help=AGAIN.format("--store"), metavar="ADDRESS")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="one JSON document on stdout", metavar="", rich_help_panel=OUTPUT)
-]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="no progress on stderr", metavar="", rich_help_panel=OUTPUT)
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on stdout", rich_help_panel=OUTPUT)]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr", rich_help_panel=OUTPUT)]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", help="as in tame fit, from here on (default: as it was started)", metavar="N")
 ]

@@ -17,6 +17,7 @@ from tame import __version__
 from tame.app.console import ResultConsole
 from tame.app.own_cache import cache_folder
 from tame.core.plain import to_plain
+from tame.parts.beside_torch import found_misfit
 from tame.parts.embedded import DEFAULT, EMBEDDED, is_installed, problem_with
 
 FLOORS = {"torch": (2, 10), "pillow": (12, 0)}  # older ones have known vulnerabilities in reading weights and pictures
@@ -64,7 +65,7 @@ def examine_machine() -> Machine:
         if tuple(int(part) for part in versions[name].split("+")[0].split(".")[:2]) < floor
     ]
     found = {name: problem_with(name) for name in EMBEDDED if name == DEFAULT or is_installed(name)}
-    problems += [problem for problem in found.values() if problem]
+    problems += [problem for problem in (*found.values(), found_misfit()) if problem]
     if free < LITTLE_DISK:
         problems.append(f"only {free / 2**30:.1f} GiB is free in the cache folder ({cache})")
     cuda = torch.cuda.is_available()

@@ -70,14 +70,13 @@ def _parameters(name: str, own: Option, *, in_file: bool) -> list[Parameter]:
     """The parameter of a field, and a hidden one for its older name. in_file: whether a file may give it instead."""
     kind = TYPES[own.kind]
     if own.kind == "argument" and in_file:
-        said = typer.Argument(help=own.help, metavar=f"[{own.metavar}]")
-        return [_parameter(name, Annotated[str | None, said])]
+        return [_parameter(name, Annotated[str | None, typer.Argument(help=own.help, metavar=own.metavar)])]
     if own.kind == "argument":
         return [_parameter(name, Annotated[kind, typer.Argument(help=own.help, metavar=own.metavar)], Parameter.empty)]
     flag = f"--{own.flag_of(name)}"
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if own.has_no else flag,
-        help=own.help, metavar="" if own.kind == "switch" else own.metavar, rich_help_panel=own.group,
+        help=own.help, metavar=own.metavar, rich_help_panel=own.group,
     )  # fmt: skip
     found = [_parameter(name, Annotated[kind, option])]
     if own.older:

@@ -35,9 +35,9 @@ def learn(
     study: Annotated[
         Path | None, typer.Option(help="the study it is about (default: the newest in runs/)", metavar="STUDY")
     ] = None,
-    test: Annotated[bool, typer.Option("--test", help="be asked about your study", metavar="")] = False,
-    cards: Annotated[bool, typer.Option("--cards", help="words that are due today", metavar="")] = False,
-    forget: Annotated[bool, typer.Option("--forget", help="delete what is kept of your answers", metavar="")] = False,
+    test: Annotated[bool, typer.Option("--test", help="be asked about your study")] = False,
+    cards: Annotated[bool, typer.Option("--cards", help="words that are due today")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="delete what is kept of your answers")] = False,
     seed: Annotated[int | None, typer.Option(help="of the questions, to get the same again", metavar="N")] = None,
     json: JsonOption = False,
 ) -> None:

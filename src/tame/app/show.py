@@ -80,7 +80,7 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
         _scores(result),
         Text(),
         _sentence(words.verdict(result)),
-        _sentence(words.dummy_verdict(result)),
+        *map(_sentence, words.other_verdicts(result)),
         _sentence(words.optimism(result)),
         *_judged(result),
         *map(_sentence, sentences(result, brief=True)),
@@ -223,8 +223,10 @@ def _scores(result: Result) -> RenderableType:
     validation, baselines, metric = result.validation, result.baselines, result.metric
     rows = [
         ("winner", result.score.value, words.span(result.score, metric)),
+        *([("one network of it", one.value, words.span(one, metric))] if (one := baselines.single) else []),
         *([("default recipe", own.value, words.span(own, metric))] if (own := baselines.default) else []),
         *([("linear model", line.value, words.span(line, metric))] if (line := baselines.linear) else []),
+        *([(words.TREES, trees.value, words.span(trees, metric))] if (trees := baselines.trees) else []),
         (words.dummy_label(result), baselines.dummy.value, words.span(baselines.dummy, metric)),
         ("winner, validation", validation.value, validation.how),
     ]
@@ -333,12 +335,12 @@ def _steps(result: Result) -> list[RenderableType]:
     table.add_column(width=2, no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
     for place, step in enumerate(next_steps(result), 1):
-        command = _from_here(step.command, result.data)
+        command = from_here(step.command, result.data)
         table.add_row(Text(f"{place}."), Text("\n").join([_sentence(step.why), _text(command, "bold")]))
     return [Text(), _text("What to do next", "bold"), table] if table.row_count else []
 
 
-def _from_here(command: str, data: str) -> str:
+def from_here(command: str, data: str) -> str:
     """The command with its data named from the current folder, where it lies below that: shorter, and the same."""
     here = os.path.join(Path.cwd(), "")
     if not data.startswith(here) or not command.startswith("tame "):

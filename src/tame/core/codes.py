@@ -484,6 +484,13 @@ CODES: Mapping[str, Code] = {
         "is any good is not known.",
         "test on more examples; how many the evidence says",
     ),
+    "trees_are_better": Code(
+        509,
+        "gradient boosting is better",
+        "Trees on the same rows do better than the networks, by more than chance. TAME delivers networks only, never "
+        "trees.",
+        "use gradient boosting for this table, or give the search more time",
+    ),
 }
 
 _ID = re.compile(r"TAME\d{3}", re.IGNORECASE)

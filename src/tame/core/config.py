@@ -46,6 +46,7 @@ METRIC_MODES = {
     "rmse": "min", "mae": "min", "r2": "max", "bits_per_character": "min",
 }  # fmt: skip
 SEARCHES = ("auto", "asha", "gp", "grid", "hyperband", "pbt", "random", "sha", "sobol", "thaw", "tpe")
+BASELINES = ("trees",)
 MOST_WORKERS = 64
 LEAST_GROUPS = 3  # of each class: it is learned, chosen by and tested by different ones
 ACTS = False  # whether the doctor does so where nothing is said of it
@@ -55,12 +56,15 @@ LANGUAGE_METRICS = ("bits_per_character",)
 
 
 # Said of few studies, and so not kept.
-SELDOM = ("columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers", "objective", "limit", "ray")
+SELDOM = (
+    "columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers", "baseline", "objective", "limit",
+    "ray",
+)  # fmt: skip
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
     "target", "image", "text", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val",
     "test", "folds", "edits", "trials", "epochs", "seed", "metric", "time_s", "space", "start_from", "widen", "doctor",
-    "stop_search_early", "ensemble", "more_data", "set",
+    "stop_search_early", "ensemble", "baseline", "more_data", "set",
 )  # fmt: skip
 DATA, BUDGET, NETWORK, SEARCH, OUTPUT = PANELS = ("Data", "Budget", "Network", "Search", "Output")  # of the help
 
@@ -100,9 +104,9 @@ class StudyConfig:
     task: str = field(default="auto", metadata=Option(
         "auto, classification, regression, binary, multiclass or language-model", metavar="TASK", group=DATA,
     ).metadata)  # fmt: skip
-    target: str | None = field(
-        default=None, metadata=Option("the column of a table to predict", metavar="COLUMN", group=DATA).metadata
-    )
+    target: str | None = field(default=None, metadata=Option(
+        "the column of a table to predict", metavar="COLUMN", group=DATA,
+    ).metadata)  # fmt: skip
     image: str | None = field(default=None, metadata=Option(
         "column of a list that has the paths of pictures (default: found by itself)", metavar="COLUMN", group=DATA,
     ).metadata)  # fmt: skip
@@ -196,6 +200,9 @@ class StudyConfig:
         "deliver the mean of several networks if it is better than one by more than chance (default: yes for tables)",
         kind="switch", group=NETWORK, has_no=True,
     ).metadata)  # fmt: skip
+    baseline: str | None = field(default=None, metadata=Option(
+        "also compare with gradient boosting by scikit-learn, for tables: trees", metavar="NAME", group=NETWORK,
+    ).metadata)  # fmt: skip
     more_data: bool = field(default=False, metadata=Option(
         "train the winner on fewer examples too, and tell what more of them would be worth (default: no)",
         kind="switch", group=NETWORK,
@@ -252,13 +259,10 @@ class StudyConfig:
         "keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never", group=OUTPUT,
     ).metadata)  # fmt: skip
 
-    mute: tuple[str, ...] = field(
-        default=(),
-        metadata=Option(
-            "a finding that is not told, by number or name: TAME301", kind="texts", metavar="CODE", group=OUTPUT,
-            toml=muted_in_toml,
-        ).metadata,
-    )  # fmt: skip
+    mute: tuple[str, ...] = field(default=(), metadata=Option(
+        "a finding that is not told, by number or name: TAME301", kind="texts", metavar="CODE", group=OUTPUT,
+        toml=muted_in_toml,
+    ).metadata)  # fmt: skip
 
     def __post_init__(self) -> None:
         _check_texts(self)
@@ -273,6 +277,8 @@ class StudyConfig:
             raise UsageError(unknown("metric", self.metric, ("auto", *METRIC_MODES)))
         if self.search not in SEARCHES:
             raise UsageError(unknown("search", self.search, SEARCHES))
+        if self.baseline is not None and self.baseline not in BASELINES:
+            raise UsageError(unknown("baseline", self.baseline, BASELINES))
         _check_numbers(self)
         instead = "your own model can only be given from Python: tame.fit((X, y), model=build)"
         require(self.model is None or self.data == ARRAYS, instead)

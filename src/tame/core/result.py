@@ -141,8 +141,9 @@ class Result:
                 continue
             elif each.name == "cases" and not value:
                 continue  # as in results from before there were remedies
-            elif each.name == "baselines" and value is not None and value.linear is None:
-                found["baselines"] = {name: own for name, own in to_plain(value).items() if name != "linear"}
+            elif each.name == "baselines" and value is not None:
+                absent = {name for name in ("linear", "trees", "single") if getattr(value, name) is None}
+                found["baselines"] = {name: own for name, own in to_plain(value).items() if name not in absent}
             elif each.name == "backbone" and value is not None and not value.pooled:
                 found["backbone"] = {name: own for name, own in to_plain(value).items() if name != "pooled"}
             else:

@@ -45,11 +45,15 @@ class DefaultScore(BaselineScore):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baselines:
     """What the score is compared with. dummy: guessing without the inputs; default: None if that recipe could not be
-    trained to its end; linear: a linear model of the same inputs, None in older results, and where they suit none."""
+    trained to its end; linear: a linear model of the same inputs, None in older results, and where they suit none;
+    trees: gradient boosting, None where it was not asked for; single: one network of the winner, None where that is
+    what is delivered."""
 
     dummy: BaselineScore
     default: DefaultScore | None
     linear: BaselineScore | None = None
+    trees: BaselineScore | None = None
+    single: BaselineScore | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +81,15 @@ class Winner:
 class EnsembleRow:
     """Several networks of the finalists together, tried in place of one. members: their trials; value: the validation
     metric of their mean; difference: of the validation loss from that of one network of the winner, below 0 where the
-    ensemble is better; kept: whether it is delivered and scored."""
+    ensemble is better; optimism: how much lower the members' loss is on the examples that they were picked on, which is
+    taken away from the difference, 0 where none was picked by it; kept: whether it is delivered and scored."""
 
     members: tuple[int, ...]
     value: float
     difference: Difference
     kept: bool
     why: str
+    optimism: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

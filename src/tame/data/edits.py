@@ -137,9 +137,9 @@ def _require_enough(split: Split, values: np.ndarray, own: Examples) -> None:
     require(not empty, f"{said} nothing is left to choose by; keep more of the {own.nouns}", error=DataError)
     for number, name in enumerate(own.classes or ("",)):
         mine = (part == "train") & ((values == number) if own.classes else True)
-        # With folds, a class in one fold alone is not there while that fold is validated.
-        kept = len(np.unique(fold[mine])) if split.folds > 1 else int(mine.sum())
-        least = 2 if split.folds > 1 else 1
+        # With folds, a class in one fold alone is not there while that fold is validated; what is in none always is.
+        by_fold = split.folds > 1 and not (fold[mine] == -1).any()
+        kept, least = (len(np.unique(fold[mine])), 2) if by_fold else (int(mine.sum()), 1)
         of = f" of class {name!r}" * bool(name)
         mend = "keep more of them" if not own.classes else "to do without it, take it out of the data"
         require(kept >= least, f"{said} too little is left{of} to train on; {mend}", error=DataError)

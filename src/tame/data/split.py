@@ -22,7 +22,9 @@ Part = Literal["train", "val", "test", "aside", "excluded"]
 TEST_PARTS = 5  # the test part is one fifth where none is given
 FOLDS_BELOW = 1000  # training examples; a single validation part is too noisy then
 DEFAULT_FOLDS = 5
+LEAST_JUDGED = 3  # different examples of a class: one to train on, one to choose by, one to test on
 MANY = 2000  # examples
+MOST_NAMED = 3  # classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,34 +121,46 @@ def make_split(
     folds: int | None,
     seed: int,
     folds_below: int = FOLDS_BELOW,
+    lenient: bool = False,
 ) -> Split:
     """The split of N examples. given: (N,) the part each came in ("", train, val, test); groups: (N,).
 
     Parts that exist are honoured: examples outside the test part that share a group with one inside are put aside.
     Missing parts are cut from the rest, stratified by class (of a regression: by `strata`, without class names) and
-    whole groups at a time. Below `folds_below` examples validation is by folds. Raises DataError where a class is too
-    small to be trained on and judged.
+    whole groups at a time. Below `folds_below` examples validation is by folds. A class of one or two different
+    examples is only trained on where a part must be cut. Raises DataError where another class is too small to be
+    trained on and judged, or fewer than two can be judged; `lenient`: any class that is too small is only trained on,
+    one alone may be judged, and none need have an example.
     """
     label = np.asarray(labels)
     part: np.ndarray = np.array([g if g in ("val", "test") else "train" for g in given], dtype=object)
     require(len(label) > 0, "there is nothing to split", error=DataError)
     how = []
-    if "test" in part:
+    has_test, has_val = "test" in part, "val" in part
+    if has_test:
         leaked = np.isin(groups, groups[part == "test"]) & (part != "test")
         part[leaked] = "aside"
         how.append(f"the test part was given ({(part == 'test').sum()})")
-    else:
-        _check_classes(label, part == "train", groups, classes, least=3)
-        rows = (part == "train").nonzero()[0]
+    counts = _counts(label, part == "train", groups, classes)
+    rare = _rare(counts, folds, has_test=has_test, has_val=has_val, lenient=lenient)
+    _require_judged(counts, rare, classes, least=1 if lenient else 2)
+    held = (part == "train") & np.isin(groups, groups[(part == "train") & np.isin(label, rare)])
+
+    def check(least: int) -> int:
+        return _check_classes(label, (part == "train") & ~held, groups, classes, least=least, but=rare)
+
+    if not has_test:
+        check(3)
+        rows = ((part == "train") & ~held).nonzero()[0]
         chosen = _fifth_of(label[rows], groups[rows], stream_seed(seed, "split", "test"))
         part[rows[chosen]] = "test"
-        if "val" in part:  # a group that the cut put into the test part must not stay in a given val part
+        if has_val:  # a group that the cut put into the test part must not stay in a given val part
             part[np.isin(groups, groups[part == "test"]) & (part == "val")] = "aside"
         share = _share(chosen)
         how.append(f"{share} was cut as the test part ({(part == 'test').sum()})")
     fold = np.full(len(label), -1)
-    own = (part == "train").nonzero()[0]
-    if "val" in part:
+    own = ((part == "train") & ~held).nonzero()[0]
+    if has_val:
         require(folds is None, "the data comes with a val part, which chooses; leave out --folds or name another --val")
         shared = np.isin(groups, groups[part == "val"]) & (part == "train")
         part[shared] = "aside"
@@ -154,45 +168,60 @@ def make_split(
         num_folds = 1
         how.append(f"the validation part was given ({(part == 'val').sum()})")
     elif folds is not None or len(own) < folds_below:
-        smallest = _check_classes(label, part == "train", groups, classes, least=folds or 2)
+        smallest = check(folds or 2)
         num_folds = min(folds or DEFAULT_FOLDS, smallest)
         fold[own] = _folds_of(label[own], groups[own], num_folds, stream_seed(seed, "split", "folds"))
         how.append(f"validation is by {num_folds} folds of the other {len(own)}")
     else:
-        _check_classes(label, part == "train", groups, classes, least=2)
+        check(2)
         chosen = _fifth_of(label[own], groups[own], stream_seed(seed, "split", "val"))
         part[own[chosen]] = "val"
         fold[own[chosen]] = 0
         num_folds = 1
         how.append(f"{_share(chosen)} of the rest was cut as the validation part ({chosen.sum()})")
-    _check_classes(label, part == "train", groups, classes, least=1)
+    if not lenient:
+        _check_classes(label, part == "train", groups, classes, least=1)
+    if held.any():
+        names = ", ".join(f"{classes[number]!r:.60}" for number in rare[:MOST_NAMED])
+        names += ", ..." if len(rare) > MOST_NAMED else ""
+        how.append(f"{held.sum()} of classes too rare for that ({names}) are trained on and not judged")
     return Split(tuple(part), tuple(int(f) for f in fold), num_folds, "; ".join(how))
 
 
-def split_all_but_rare(
-    labels: Sequence[int] | np.ndarray, groups: np.ndarray, *, classes: Sequence[str], folds: int | None, seed: int,
-    folds_below: int = FOLDS_BELOW,
-) -> Split:  # fmt: skip
-    """The split of N examples that came in no part, where a class too small to be judged is only trained on.
+def _rare(counts: Sequence[int], folds: int | None, *, has_test: bool, has_val: bool, lenient: bool) -> list[int]:
+    """The classes that are only trained on, by how many different examples each has."""
+    if lenient:
+        return [n for n, count in enumerate(counts) if count - math.ceil(count / TEST_PARTS) < (folds or 2)]
+    least = (1 if has_val else folds or 2) if has_test else 3
+    return [number for number, count in enumerate(counts) if 0 < count < least and count < LEAST_JUDGED]
 
-    The others are split as by `make_split`. Raises DataError where every class is too small.
+
+def _require_judged(counts: Sequence[int], rare: Sequence[int], classes: Sequence[str], *, least: int) -> None:
+    """Raises DataError where too few classes can be judged for the rare ones to be only trained on."""
+    left = [name for number, name in enumerate(classes) if number not in set(rare)]
+    if not rare or len(left) >= least:
+        return
+    if not left:
+        raise DataError("every class has too few different examples to train on and choose by")
+    first = rare[0]
+    raise DataError(
+        f"class {classes[first]!r:.60} has {counts[first]} different example(s) to learn and choose from, and "
+        f"{left[0]!r:.60} alone is no choice; two classes need at least {LEAST_JUDGED}, and 20 or more are advised"
+    )
+
+
+def class_sizes(split: Split, labels: np.ndarray, num_classes: int) -> tuple[list[int], list[int]]:
+    """How many examples that are not sealed each class has that is judged, and the classes that are only trained on.
+
+    labels: (N,) class numbers. Both are empty of a regression.
     """
-    label = np.asarray(labels)
-    counts = [len(np.unique(groups[label == number])) for number in range(len(classes))]
-    rare = [n for n, count in enumerate(counts) if count - math.ceil(count / TEST_PARTS) < (folds or 2)]
-    held = np.isin(groups, groups[np.isin(label, rare)])
-    rest = (~held).nonzero()[0]
-    require(len(rest) > 0, "every class has too few different examples to train on and choose by", error=DataError)
-    kept, codes = np.unique(label[rest], return_inverse=True)
-    own = make_split(
-        codes, [""] * len(rest), groups[rest], classes=[classes[n] for n in kept], folds=folds, seed=seed,
-        folds_below=folds_below,
-    )  # fmt: skip
-    part: np.ndarray = np.full(len(label), "train", dtype=object)
-    fold = np.full(len(label), -1)
-    part[rest], fold[rest] = own.part, own.fold
-    how = f"{own.how}; {held.sum()} of classes too rare for that are trained on and not judged"
-    return Split(tuple(part), tuple(int(f) for f in fold), own.folds, how if held.any() else own.how)
+    if not num_classes:
+        return [], []
+    is_test, is_judged = np.array(split.part) == "test", np.array(split.fold) >= 0
+    known = np.isin(split.part, ("train", "val"))
+    own, judged = (np.bincount(labels[rows], minlength=num_classes) for rows in (known, is_judged | is_test))
+    unjudged = np.flatnonzero((own > 0) & (judged == 0))
+    return np.delete(own, unjudged).tolist(), unjudged.tolist()
 
 
 def write_split(path: Path, split: Split, ids: Sequence[str], groups: np.ndarray) -> None:
@@ -247,14 +276,23 @@ def _folds_of(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int)
     return found
 
 
+def _counts(labels: np.ndarray, mask: np.ndarray, groups: np.ndarray, classes: Sequence[str]) -> list[int]:
+    """How many different examples each class has under the mask."""
+    return [len(np.unique(groups[mask & (labels == number)])) for number in range(len(classes))]
+
+
 def _check_classes(
-    labels: np.ndarray, mask: np.ndarray, groups: np.ndarray, classes: Sequence[str], *, least: int
-) -> int:
-    """The smallest number of different examples that a class has under the mask. Raises DataError below `least`."""
+    labels: np.ndarray, mask: np.ndarray, groups: np.ndarray, classes: Sequence[str], *, least: int,
+    but: Sequence[int] = (),
+) -> int:  # fmt: skip
+    """The smallest number of different examples that a class has under the mask. Raises DataError below `least`.
+
+    but: classes that do not count.
+    """
     if not classes:  # a regression
         return len(np.unique(groups[mask]))
-    counts = [len(np.unique(groups[mask & (labels == number)])) for number in range(len(classes))]
-    smallest = int(np.argmin(counts))
+    counts = _counts(labels, mask, groups, classes)
+    smallest = min(set(range(len(classes))) - set(but), key=lambda number: (counts[number], number))
     require(
         counts[smallest] >= least,
         f"class {classes[smallest]!r} has {counts[smallest]} different example(s) to learn and choose from; "

@@ -421,11 +421,6 @@ def _check_classes(
     if task == "binary" and len(classes) != 2:
         shown = ", ".join(map(repr, classes[:5]))
         raise DataError(f"the target {name!r} is to be binary and has {len(classes)} classes ({shown}, ...)")
-    single = [label for label, count in zip(classes, rows, strict=True) if count == 1]
-    if single:
-        shown = ", ".join(f"{each!r:.60}" for each in single[:5]) + (", ..." if len(single) > 5 else "")
-        advice = "a class of one row cannot be learned and judged; add rows, join classes or empty these cells"
-        raise DataError(f"the target {name!r} has classes of a single row: {shown}; {advice} ({why})")
 
 
 def _remarks(cells: Cells, marks: np.ndarray, key: np.ndarray, classes: Sequence[str]) -> str:

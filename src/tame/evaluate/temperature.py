@@ -42,7 +42,7 @@ def tempered(seeds: Sequence[Judged], *, seed: int) -> tuple[Tempering | None, t
     require_same(seeds, "predictions of different examples have no common temperature")
     if first.task in NUMBERS or len(first.ids) < LEAST_EXAMPLES:
         return None, tuple(seeds)
-    fold = _folds(first, seed)
+    fold = folds_of(first, seed)
     held = np.stack([_held_out(seeds, fold == number) for number in range(FOLDS)])[fold, :, np.arange(len(fold))]
     fair = tuple(replace(one, outputs=held[:, i]) for i, one in enumerate(seeds))
     found, fitted = loss_difference("log_loss", fair, seeds, seed=seed, how=HOW), fit(seeds)
@@ -80,7 +80,7 @@ def _held_out(seeds: Sequence[Judged], out: np.ndarray) -> np.ndarray:
     return np.stack([at(each, value).outputs for each in seeds])
 
 
-def _folds(judged: Judged, seed: int) -> np.ndarray:
+def folds_of(judged: Judged, seed: int) -> np.ndarray:
     """(n,) the fold of each example; those of a group have one."""
     place = np.arange(len(judged.ids)) if judged.groups is None else np.unique(judged.groups, return_inverse=True)[1]
     order = stream(seed, "temperature").permutation(int(place.max()) + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tame.core.config import (
     CLASSIFICATION_METRICS,
@@ -24,7 +24,7 @@ MOST_NAMED = 20  # examples that a finding names; the rest is counted
 
 
 def metric_for(config: StudyConfig, task: str, sizes: Sequence[int] = ()) -> str:
-    """The metric of a study. sizes: examples of each class that are not sealed.
+    """The metric of a study. sizes: examples that are not sealed, of each class that is judged.
 
     Where nothing was asked for, and one class is so much more frequent than another that naming it always has a high
     accuracy, it is the balanced accuracy. Raises UsageError for a metric that does not fit the task.
@@ -56,13 +56,17 @@ def count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def of_classes(sizes: Mapping[str, int], things: str, *, metric: str, asked: bool) -> list[Finding]:
+def of_classes(
+    sizes: Mapping[str, int], things: str, *, metric: str, asked: bool, unjudged: Collection[str] = ()
+) -> list[Finding]:
     """What there is to say of classes by how many examples each has that are not sealed.
 
-    things: what examples are called; metric: of the study; asked: whether the user named it.
+    things: what examples are called; metric: of the study; asked: whether the user named it; unjudged: classes that
+    are trained on and have no example to judge by.
     """
     found = []
-    common, rare = max(sizes.values()), min(sizes.values())
+    judged = [size for name, size in sizes.items() if name not in unjudged]
+    common, rare = max(judged, default=0), min(judged, default=0)
     if common > UNEQUAL * rare:
         title = f"the most common class has {common / max(rare, 1):.1f} times as many {things} as the rarest"
         change = ""
@@ -81,6 +85,11 @@ def of_classes(sizes: Mapping[str, int], things: str, *, metric: str, asked: boo
         first = next(iter(few))
         what = f"class {first!r:.60} has" if len(few) == 1 else f"{len(few)} classes have"
         title = f"{what} fewer than {SMALL_CLASS} {things} to train on"
+        alone = [name for name in few if name in unjudged]
+        if alone:
+            which = "1 of them is" if len(alone) == 1 else f"{len(alone)} of them are"
+            which = "it is" if len(few) == 1 else "they are" if len(few) == len(alone) else which
+            title += f"; {which} trained on and not judged"
         named = [{name: size} for name, size in few.items()][:MOST_NAMED]
         found.append(finding("small_classes", title, "warning", {"count": len(few), "classes": named}))
     return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from tame.core.config import LEAST_GROUPS
 from tame.core.errors import DataError, require
-from tame.data.split import groups_of
+from tame.data.split import LEAST_JUDGED, groups_of
 from tame.data.table_order import group_codes
 from tame.kinds.findings import count
 
@@ -19,13 +19,15 @@ def named_groups(
     """(N,) groups of examples by a column, and what was found in it.
 
     cells: (N,) of the column; given: the part that each example came in, or ""; values: (N,) targets. Raises DataError
-    where a class lies in too few of them to be split.
+    where a class lies in too few of them to be split, unless it has hardly an example: such a class is not judged.
     """
     groups, said = group_codes(cells, name)
     free = np.array([part == "" for part in given])
     least = LEAST_GROUPS - len({part for part in given if part})
     for number, label in enumerate(classes or ("the target",)):
         own = free & (values == number) if classes else free
+        if classes and own.sum() < LEAST_JUDGED:
+            continue
         found = len(np.unique(groups[own]))
         what = f"the {nouns} of class {label!r} lie" if classes else f"the {nouns} lie"
         need = f"at least {least} are needed to learn, choose and test by different ones"

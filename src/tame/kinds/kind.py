@@ -22,6 +22,7 @@ from tame.core.recipe import Recipe
 from tame.core.records import Finding
 from tame.core.result_parts import BackboneFacts, Task
 from tame.kinds.costs import Costs, Speed
+from tame.parts.beside_torch import UNFIT, misfit
 from tame.trial.commands import Plain
 
 if TYPE_CHECKING:
@@ -385,7 +386,8 @@ class Kind:
     least; most_epochs: that a network may train where the clock decides, None for as many as the preset says;
     rehearses_many: whether what an epoch takes depends on the recipe so much that several are rehearsed; least_s:
     seconds that the smallest study takes on a quiet machine, from when its data is opened to its report; backbone: that
-    a study begins with where none is named; has_linear: whether it answers the question of `kinds/linear.py`;
+    a study begins with where none is named; has_linear, has_trees: whether it answers the questions of
+    `kinds/linear.py` and `kinds/trees.py`;
     ensembles: whether several networks may be delivered as one, and are where that is better and nothing else is said;
     tuning: of what was pretrained, where there is such a thing.
     source, material, prediction, look, thumbnails: references to a `Read`, to what opens it for training
@@ -406,6 +408,7 @@ class Kind:
     rehearses_many: bool = False
     least_s: float = 2.5
     has_linear: bool = False
+    has_trees: bool = False
     backbone: str | None = None
     ensembles: bool = False
     features: Features | None = None
@@ -453,6 +456,11 @@ class Kind:
 
 
 def referred(reference: str) -> Any:  # what is referred to has the type that the caller states
-    """What "package.module:name" refers to."""
+    """What "package.module:name" refers to. Raises UsageError where a package that it needs does not fit torch."""
     module, _, name = reference.partition(":")
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except UNFIT as problem:
+        if said := misfit(problem):
+            raise UsageError(said) from problem
+        raise

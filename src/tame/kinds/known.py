@@ -76,4 +76,6 @@ def _checked(kind: Kind, config: StudyConfig) -> Kind:
     becomes_table = config.data == ARRAYS and config.model is None
     only = "an ensemble is of networks for tables"
     require(not config.ensemble or kind.ensembles or becomes_table, f"{only}; leave out --ensemble")
+    only = "trees are a baseline for tables with other columns than texts"
+    require(not config.baseline or kind.has_trees or becomes_table, f"{only}; leave out --baseline")
     return kind

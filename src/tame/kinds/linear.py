@@ -18,9 +18,9 @@ MOST_COLUMNS = 5000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LinearAsked:
-    """rows: to train on, with their targets (class numbers, or numbers) and what they count as; judged: rows that are
-    predicted; size, crop: of pictures, as the winner sees them."""
+class Fitting:
+    """What a simple model is trained on and judged by. rows: to train on, with their targets (class numbers, or
+    numbers) and what they count as; judged: rows that are predicted."""
 
     rows: Sequence[int]
     targets: Sequence[int | float]
@@ -28,6 +28,32 @@ class LinearAsked:
     judged: Sequence[int]
     num_classes: int
     seed: int
+
+    @property
+    def truth(self) -> np.ndarray:
+        """(n,) class numbers int64, or numbers float64."""
+        return np.array(self.targets, dtype=np.int64 if self.num_classes else np.float64)
+
+    @property
+    def counts(self) -> np.ndarray | None:
+        """(n,) what each row counts as; None where all count alike."""
+        return None if self.weights is None else np.array(self.weights)
+
+
+def fitting(data: Data, judged: Sequence[int], *, seed: int) -> Fitting:
+    """Of all that is not sealed, to judge these rows."""
+    weights = data.weights_of(data.rows)
+    return Fitting(
+        rows=data.rows, targets=data.learnt().tolist(), weights=None if weights is None else weights.tolist(),
+        judged=judged, num_classes=len(data.classes), seed=seed,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinearAsked:
+    """size, crop: of pictures, as the winner sees them."""
+
+    fitting: Fitting
     size: int = 0
     crop: float = 1.0
 
@@ -46,11 +72,7 @@ def ask_linear(port: Port, data: Data, rows: Sequence[int], *, size: int, crop: 
     """
     if data.shares is not None:
         return None
-    weights = data.weights_of(data.rows)
-    asked = LinearAsked(
-        rows=data.rows, targets=data.learnt().tolist(), weights=None if weights is None else weights.tolist(),
-        judged=rows, num_classes=len(data.classes), seed=seed, size=size, crop=crop,
-    )  # fmt: skip
+    asked = LinearAsked(fitting=fitting(data, rows, seed=seed), size=size, crop=crop)
     answer = from_plain(LinearAnswer, port.ask(QUESTION, to_plain(asked)), what="a linear model", error=WorkerError)
     return None if answer.outputs is None else np.array(answer.outputs)
 
@@ -64,10 +86,9 @@ def answer_linear(asked: LinearAsked, x: np.ndarray, judged: np.ndarray) -> Line
     """The answer, from the inputs (n, D) of the rows to train on and those (m, D) of the judged ones."""
     if x.shape[1] > MOST_COLUMNS or not x.shape[1]:
         return LinearAnswer(None)
-    kind = np.int64 if asked.num_classes else np.float64
+    own = asked.fitting
     outputs = linear_outputs(
-        x.astype(np.float64), np.array(asked.targets, dtype=kind), judged.astype(np.float64),
-        num_classes=asked.num_classes, seed=asked.seed,
-        weights=None if asked.weights is None else np.array(asked.weights),
+        x.astype(np.float64), own.truth, judged.astype(np.float64), num_classes=own.num_classes, seed=own.seed,
+        weights=own.counts,
     )  # fmt: skip
     return LinearAnswer(outputs.tolist())

@@ -87,8 +87,12 @@ def ensemble(result: Result, about: EnsembleRow) -> str:
     value, low, high = (formats.shown_signed("log_loss", each) for each in _of(about))
     change = f"{value} ({low} to {high}) beside one network of the winner"
     many = formats.count(len(about.members), "network")
+    how = ""
+    if about.optimism:
+        off = formats.shown("log_loss", about.optimism)
+        how = f", picked one by one; on the examples that they were picked on it is lower by {off} more"
     if about.kept:
-        return f"the model is the mean of {many} of the finalists: validation {loss} {change}"
+        return f"the model is the mean of {many} of the finalists: validation {loss} {change}{how}"
     return f"the mean of {many} of the finalists was tried and not delivered: {about.why} (validation {loss} {change})"
 
 

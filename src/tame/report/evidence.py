@@ -209,6 +209,10 @@ _SENTENCES: Mapping[str, tuple[str, ...]] = {
         "{metric} of the network {network}, of a linear model {linear} on the same {n} {examples}; difference {by} "
         "({low} to {high})",
     ),
+    "trees_are_better": (
+        "{metric} of the network {network}, of gradient boosting {trees} on the same {n} {examples}; difference {by} "
+        "({low} to {high})",
+    ),
     "few_decide": ("{metric} on {n} {examples}: {why}",),
     "test_too_small": (
         "better than guessing by {by} ({low} to {high}) on {n} {examples}; about {needed} would show such a difference",

@@ -40,7 +40,7 @@ class Step:
 
 def next_steps(result: Result) -> list[Step]:
     """At most three steps, the most useful first; the last one uses the model if it is better than guessing."""
-    use = [_use(result)] if _is_useful(result) else []
+    use = [_use(result)] if words.beats_dummy(result) else []
     found: list[Step] = []
     for step in _repairs(result):
         if step.command not in [each.command for each in found]:
@@ -62,11 +62,6 @@ def _repairs(result: Result) -> Iterator[Step]:
             yield own
     if (more := _search_longer(result)) is not None:
         yield more
-
-
-def _is_useful(result: Result) -> bool:
-    difference = result.baselines.dummy.difference
-    return difference.is_real and words.gain(result.metric, difference)[0] > 0
 
 
 def _use(result: Result) -> Step:

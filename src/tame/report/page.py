@@ -84,7 +84,7 @@ class Page:
     other_metrics: str
     verdict: str
     default_is_beaten: bool
-    dummy_verdict: str
+    other_verdicts: Sequence[str]
     optimism: str
     findings: list[FindingLine]
     first_findings: int
@@ -196,7 +196,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes], expo
         other_metrics=words.other_metrics(result),
         verdict=words.verdict(result),
         default_is_beaten=_is_beaten(result),
-        dummy_verdict=words.dummy_verdict(result),
+        other_verdicts=words.other_verdicts(result),
         optimism=words.optimism(result),
         findings=[_finding(each, kind) for each in result.findings],
         first_findings=FIRST_FINDINGS,
@@ -277,6 +277,10 @@ def _score_chart(result: Result) -> Markup:
     dummy, default = result.baselines.dummy, result.baselines.default
     ends = [dummy.low, dummy.high, score.low, score.high]
     rows = [_row(metric, "sealed test", score, "winner")]
+    if result.baselines.single is not None:
+        single = result.baselines.single
+        ends += [single.low, single.high]
+        rows.append(_row(metric, "one network", single, "default"))
     if default is not None:
         ends += [default.low, default.high]
         rows.append(_row(metric, "default recipe", default, "default"))
@@ -285,6 +289,10 @@ def _score_chart(result: Result) -> Markup:
         ends += [linear.low, linear.high]
         rows.append(_row(metric, "linear model", linear, "default"))
     low, high = search_section.value_range(metric, [validation, *ends])
+    if result.baselines.trees is not None:
+        trees = result.baselines.trees
+        ends += [trees.low, trees.high]
+        rows.append(_row(metric, words.TREES, trees, "default"))
     rows.append(_row(metric, words.dummy_label(result), dummy, "dummy"))
     rows.append(Row("validation", validation, note=formats.shown(metric, validation), kind="valid"))
     desc = "; ".join(f"{row.label} {row.note}" for row in rows)

@@ -37,6 +37,7 @@ ORIGINS = {  # of a recipe, as people say it; those of other packages keep their
     "portfolio": "known good", "user": "given", "sobol": "even spread", "tpe": "predicted good",
     "gp": "predicted good", "model": "predicted good", "remedy": "remedy", "fine-tune": "fine-tuned",
 }  # fmt: skip
+TREES = "gradient boosting"
 FEW = 0.1  # an interval of a score that is wider says that there are few examples
 
 
@@ -168,6 +169,15 @@ def verdict(result: Result) -> str:
     return comparison(result.metric, default.difference, "the default recipe")
 
 
+def other_verdicts(result: Result) -> list[str]:
+    """What is delivered beside one network of the winner, where it is several, gradient boosting, where that was asked
+    for, and the dummy."""
+    own, metric = result.baselines, result.metric
+    others = ((own.single, "one network of the winner"), (own.trees, f"{TREES} (scikit-learn)"))
+    said = [comparison(metric, each.difference, name) for each, name in others if each is not None]
+    return [*said, dummy_verdict(result)]
+
+
 def dummy_label(result: Result) -> str:
     """What the dummy predicts: the most common class, the mean or median of the training data, or what a language model
     said before it was adapted."""
@@ -184,6 +194,12 @@ def dummy_verdict(result: Result) -> str:
         return comparison(result.metric, result.baselines.dummy.difference, "the model before it was adapted")
     other = f"always predicting the {dummy_label(result)}"
     return comparison(result.metric, result.baselines.dummy.difference, other)
+
+
+def beats_dummy(result: Result) -> bool:
+    """Whether the winner was shown to be better than the dummy."""
+    difference = result.baselines.dummy.difference
+    return difference.is_real and gain(result.metric, difference)[0] > 0
 
 
 def optimism(result: Result) -> str:
@@ -255,22 +271,25 @@ def ability(result: Result) -> str:
         return f"writes on from a beginning, {trained} and tested on {texts.texts.get('test', 0):,} others"
     own = part_size(result.data_facts.counts.get("train", {}))
     trained = examples(result, own)
-    return f"{_task(result)}, trained on {trained} and tested on {result.score.n:,} others"
+    verb, what = _task(result)
+    third = f"{verb}es" if verb.endswith("sh") else f"{verb}s"
+    does = third if beats_dummy(result) else f"was not shown to {verb}"
+    return f"{does} {what}, trained on {trained} and tested on {result.score.n:,} others"
 
 
-def _task(result: Result) -> str:
-    """distinguishes ants from bees; predicts price."""
+def _task(result: Result) -> tuple[str, str]:
+    """distinguish, ants from bees; predict, price."""
     target = short(result.target, 40)
     if result.is_regression:
-        return f"predicts {target or 'a number'}"
+        return "predict", target or "a number"
     classes = result.classes
     is_brief = len(classes) <= 5 and all(len(name) <= 24 for name in classes)
     named = listed(classes) if is_brief else f"{len(classes):,} classes"
     if target:
-        return f"predicts {target} ({named if len(classes) > 2 or not is_brief else ' or '.join(classes)})"
+        return "predict", f"{target} ({named if len(classes) > 2 or not is_brief else ' or '.join(classes)})"
     if len(classes) == 2 and is_brief:
-        return f"distinguishes {classes[0]} from {classes[1]}"
-    return f"distinguishes {named}"
+        return "distinguish", f"{classes[0]} from {classes[1]}"
+    return "distinguish", named
 
 
 def predict_command(result: Result, quote: Callable[[str], str]) -> str:

@@ -20,11 +20,17 @@ CHECKED = 64  # test examples on which the delivered model must predict as it di
 LINEAR_SHARE, LINEAR_S = 0.04, 4.0  # of the clock, and at most, that a linear model beside the score may take
 QUOTES_SHARE, QUOTES_S = 0.05, 6.0  # of the clock, and at most, that words of texts are left out for
 LEAST_LINEAR_S = 0.5  # that must be left when it begins
+TREES_SHARE, TREES_S = 0.06, 12.0  # of the clock, and at most, that gradient boosting beside the score may take
 
 
 def linear_s(clock_s: float) -> float:
     """Seconds to reserve for a linear model of the same inputs."""
     return min(LINEAR_SHARE * clock_s, LINEAR_S)
+
+
+def trees_s(clock_s: float) -> float:
+    """Seconds to reserve for gradient boosting, where that was asked for."""
+    return min(TREES_SHARE * clock_s, TREES_S)
 
 
 def quotes_s(clock_s: float) -> float:

@@ -107,7 +107,11 @@ def _score(state: State, result: Result) -> Iterator[str]:
     if metric in result.metrics and not _same(result.metrics[metric], score.value, score.value):
         yield f"the score is {score.value}, but among all metrics its {metric} is {result.metrics[metric]}"
     default = result.baselines.default
-    beside = (("dummy", result.baselines.dummy), ("default recipe", default), ("linear model", result.baselines.linear))
+    own = result.baselines
+    beside = (
+        ("dummy", own.dummy), ("default recipe", default), ("linear model", own.linear), ("trees", own.trees),
+        ("one network", own.single),
+    )  # fmt: skip
     for name, each in (("score", score), *beside):
         if each is None:
             continue

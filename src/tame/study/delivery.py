@@ -18,8 +18,9 @@ from tame.evaluate.score import Judged, judged_from, open_test
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.kinds.linear import ask_linear
+from tame.kinds.trees import TreesAnswer, ask_trees
 from tame.study import events
-from tame.study.clock_shares import CHECKED, LEAST_LINEAR_S
+from tame.study.clock_shares import CHECKED, LEAST_LINEAR_S, trees_s
 from tame.study.delivered import MODEL
 from tame.study.ensemble import Chosen
 from tame.study.finalist import Finalist, epochs_on_all, state_of
@@ -40,6 +41,9 @@ class Tested:
     winner: Judged
     default: Judged | None
     linear: Judged | None = None  # of a linear model; None where the inputs suit none
+    trees: Judged | None = None  # of gradient boosting; None where it was not asked for, or there was no time
+    iterations: int = 0  # of it
+    single: Judged | None = None  # of one network of the winner, where several are delivered
     distances: np.ndarray | None = None
     trained_on: Mapping[int, float] = field(default_factory=dict)
 
@@ -59,9 +63,13 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
     if beside is not None:
         _choose(study, data, Chosen(beside))
         other = np.array(study.worker.judge(rows))
+    single = None
+    if chosen.is_ensemble:
+        _choose(study, data, Chosen(chosen.winner))
+        single = np.array(study.worker.judge(rows))
     _choose(study, data, chosen, remembers=True)
     outputs = np.array(study.worker.judge(rows))
-    linear = _linear(study, data, rows, chosen.winner)
+    linear, trees = _linear(study, data, rows, chosen.winner), _trees(study, data, rows)
     distances = np.array(study.worker.distances(rows))
     trained_on = _distances_of_learnt(study, data, chosen) if len(distances) else {}
     first, *rest = (trial.number for trial in chosen.trials)
@@ -84,8 +92,10 @@ def open_sealed(study: Study, data: Data, chosen: Chosen, default: Finalist | No
 
     same = default is chosen.winner and only
     return Tested(
-        own, own if same else judged(other), judged(linear), distances if len(distances) else None, trained_on
-    )
+        own, own if same else judged(other), judged(linear), single=judged(single),
+        trees=None if trees is None else judged(np.array(trees.outputs)), iterations=trees.iterations if trees else 0,
+        distances=distances if len(distances) else None, trained_on=trained_on,
+    )  # fmt: skip
 
 
 def _distances_of_learnt(study: Study, data: Data, chosen: Chosen) -> dict[int, float]:
@@ -106,6 +116,18 @@ def _linear(study: Study, data: Data, rows: Sequence[int], winner: Finalist) -> 
         return None
     seen = winner.recipe.input
     return ask_linear(study.worker, data, rows, size=seen.size, crop=seen.crop, seed=study.config.seed)
+
+
+def _trees(study: Study, data: Data, rows: Sequence[int]) -> TreesAnswer | None:
+    """Gradient boosting for these rows, where it was asked for."""
+    if study.config.baseline is None:
+        return None
+    clock = study.config.clock_s
+    limit_s = None if clock is None else min(trees_s(clock), study.left_s)
+    if limit_s is not None and limit_s < LEAST_LINEAR_S:
+        study.watcher.note("there was no time for --baseline trees")
+        return None
+    return ask_trees(study.worker, data, rows, seed=study.config.seed, limit_s=limit_s)
 
 
 def _choose(study: Study, data: Data, chosen: Chosen, *, remembers: bool = False) -> None:

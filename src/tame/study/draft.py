@@ -20,7 +20,7 @@ from tame.core.space import Dimension, Space, field_of, joined, parse_dimension
 from tame.kinds.costs import Costs
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
-from tame.study.clock_shares import MORE_DATA_SHARE, ending, linear_s, quotes_s, searching
+from tame.study.clock_shares import MORE_DATA_SHARE, ending, linear_s, quotes_s, searching, trees_s
 from tame.study.events import PlanEvent
 
 SEARCHED_SHARE = 0.6  # of the clock for the search without a backbone; the finalists take the rest
@@ -64,6 +64,8 @@ def draft(
     end = ending(base, sizes, costs, config.clock_s, slower=slower)
     if KINDS.get(data.kind).has_linear and config.clock_s is not None:
         end = replace(end, end_s=end.end_s + linear_s(config.clock_s))
+    if config.baseline is not None and config.clock_s is not None:
+        end = replace(end, end_s=end.end_s + trees_s(config.clock_s))
     if data.texts[0] and config.clock_s is not None:
         end = replace(end, end_s=end.end_s + quotes_s(config.clock_s))
     if config.more_data and config.clock_s is not None:

@@ -12,8 +12,9 @@ from tame.core.config import METRIC_MODES
 from tame.core.evaluation import Difference, Tempering
 from tame.core.records import Trial
 from tame.evaluate.networks import loss_difference
+from tame.evaluate.picking import picked_fairly
 from tame.evaluate.score import Judged, difference, mean_of, measure
-from tame.evaluate.temperature import tempered
+from tame.evaluate.temperature import LEAST_EXAMPLES, tempered
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.study.finalist import Finalist, fold_values
@@ -28,8 +29,10 @@ HOW = "the loss of the ensemble and of one network of the winner, on the same va
 class Ensemble:
     """Networks whose mean is tried in place of the winner. trials: of each of them.
 
-    judged: their mean on the validation examples; value: the metric of it, averaged over folds; difference: of the loss
-    from that of one network of the winner, below 0 where the ensemble is better; kept: whether it is delivered.
+    judged: their mean on the validation examples, where members were picked by how well they do that of those that are
+    picked without an example; value: the metric of it, averaged over folds; difference: of the loss from that of one
+    network of the winner, below 0 where the ensemble is better; optimism: how much lower the loss of the members is on
+    the examples that they were picked on, 0 where none was picked; kept: whether it is delivered.
     """
 
     trials: tuple[Trial, ...]
@@ -37,6 +40,7 @@ class Ensemble:
     tempering: Tempering | None
     value: float
     difference: Difference
+    optimism: float
     kept: bool
     why: str
 
@@ -85,10 +89,12 @@ def chosen(study: Study, data: Data, plain: Sequence[Finalist], winner: Finalist
     """The winner, or an ensemble of finalists that is better by more than the noise of the validation examples.
 
     plain: the finalists before their temperature. What was fine-tuned judges alone: each such network has its own
-    backbone or encoder, and a model holds one. Members are the first networks of the winner and of each finalist
-    whose loss is not shown to be higher than the lowest, then their second ones, 8 at most, or as many as keep within
-    the limits of the study: none is picked by how well it does. The ensemble is delivered if its loss is really lower
-    than that of one network of the winner and its metric not really worse. With an objective, one network is delivered.
+    backbone or encoder, and a model holds one. Two ensembles are tried. The members of one are the first networks of
+    the winner and of each finalist whose loss is not shown to be higher than the lowest, then their second ones, 8 at
+    most, or as many as keep within the limits of the study: none is picked by how well it does. Those of the other are
+    picked one by one among all networks of finalists, and judged by examples that they were not picked on. The one with
+    the lower loss is delivered if that is really lower than that of one network of the winner, and its metric not
+    really worse. With an objective, one network is delivered.
     Source: Lakshminarayanan, Pritzel and Blundell, Simple and scalable predictive uncertainty estimation using deep
     ensembles (2017).
     """
@@ -97,11 +103,10 @@ def chosen(study: Study, data: Data, plain: Sequence[Finalist], winner: Finalist
         return Chosen(winner)
     if winner.recipe.model.unfrozen:
         return Chosen(winner)
-    members = _members([each for each in plain if not each.recipe.model.unfrozen], winner, loss, seed=seed)
-    members = _within(study, data, members)
-    if len(members) < 2:
+    tried = _tried(study, data, [each for each in plain if not each.recipe.model.unfrozen], winner, loss)
+    if tried is None:
         return Chosen(winner)
-    found, (judged,) = tempered([mean_of([each for _, each in members])], seed=seed)
+    found, (judged,) = tempered([tried.judged], seed=seed)
     better = loss_difference(loss, [judged], winner.each, seed=seed, how=HOW)
     own = difference(data.metric, judged, winner.each[0], seed=seed)
     is_worse = own.is_real and (own.value < 0) == (METRIC_MODES[data.metric] == "max")
@@ -110,9 +115,34 @@ def chosen(study: Study, data: Data, plain: Sequence[Finalist], winner: Finalist
     if is_worse:
         why = "its metric is worse"
     return Chosen(winner, Ensemble(
-        trials=tuple(trial for trial, _ in members), judged=judged, tempering=found,
-        value=float(np.mean(fold_values(data, judged))), difference=better, kept=kept, why=why,
+        trials=tried.trials, judged=judged, tempering=found, value=float(np.mean(fold_values(data, judged))),
+        difference=better, optimism=tried.optimism, kept=kept, why=why,
     ))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    trials: tuple[Trial, ...]
+    judged: Judged
+    optimism: float = 0.0
+
+
+def _tried(study: Study, data: Data, plain: Sequence[Finalist], winner: Finalist, loss: str) -> _Tried | None:
+    """The better one of the two ensembles within the limits; None where there is none of two networks."""
+    seed = study.config.seed
+    level = _within(study, data, _members(plain, winner, loss, seed=seed))
+    usual = _Tried(tuple(trial for trial, _ in level), mean_of([own for _, own in level])) if len(level) > 1 else None
+    every = [(trial, own) for each in plain for trial, own in zip(each.trials, each.each, strict=True)]
+    if len(every) < 2 or len(every[0][1].ids) < LEAST_EXAMPLES:
+        return usual
+    every.sort(key=lambda each: each[0] is not level[0][0])  # the winner's first network is a member of any
+    found = picked_fairly([own for _, own in every], loss, most=MOST, seed=seed)
+    if len(found.members) < 2 or (usual is not None and measure(loss, usual.judged) <= measure(loss, found.judged)):
+        return usual
+    members = [every[place] for place in found.members]
+    if len(_within(study, data, members)) < len(members):  # fewer of them would be others
+        return usual
+    return _Tried(tuple(trial for trial, _ in members), found.judged, found.optimism)
 
 
 def _members(plain: Sequence[Finalist], winner: Finalist, loss: str, *, seed: int) -> list[tuple[Trial, Judged]]:

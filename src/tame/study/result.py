@@ -205,7 +205,9 @@ def _ensemble(decided: Chosen) -> EnsembleRow | None:
     if own is None:
         return None
     members = tuple(trial.number for trial in own.trials)
-    return EnsembleRow(members=members, value=own.value, difference=own.difference, kept=own.kept, why=own.why)
+    return EnsembleRow(
+        members=members, value=own.value, difference=own.difference, kept=own.kept, why=own.why, optimism=own.optimism
+    )
 
 
 def unlike(distances: np.ndarray | None, groups: np.ndarray | None) -> UnlikeRow | None:
@@ -236,15 +238,12 @@ def _baselines(data: Data, tested: Tested, noise: SeedNoise | None, *, seed: int
     guessing = BaselineScore(
         value=lowest.value, low=lowest.low, high=lowest.high, n=lowest.n, how=lowest.how, difference=over
     )
-    linear = None
-    if tested.linear is not None:
-        beside = score(metric, tested.linear, how="a linear model of the same inputs", seed=seed)
-        linear = BaselineScore(
-            value=beside.value, low=beside.low, high=beside.high, n=beside.n, how=beside.how,
-            difference=difference(metric, own, tested.linear, seed=seed),
-        )  # fmt: skip
+    linear = _beside(metric, tested.linear, own, how="a linear model of the same inputs", seed=seed)
+    how = f"gradient boosting of the same rows by scikit-learn, {tested.iterations} iterations"
+    trees = _beside(metric, tested.trees, own, how=how, seed=seed)
+    single = _beside(metric, tested.single, own, how="one network of the winner on the same examples", seed=seed)
     if tested.default is None:
-        return Baselines(dummy=guessing, default=None, linear=linear)
+        return Baselines(dummy=guessing, default=None, linear=linear, trees=trees, single=single)
     base = score(metric, tested.default, how="the default recipe on the same examples", seed=seed)
     gain = difference(metric, own, tested.default, seed=seed)
     if not is_winner:  # with folds, the noise is that of the mean of as many networks
@@ -252,7 +251,18 @@ def _baselines(data: Data, tested: Tested, noise: SeedNoise | None, *, seed: int
     of_default = DefaultScore(
         value=base.value, low=base.low, high=base.high, n=base.n, how=base.how, difference=gain, is_winner=is_winner
     )
-    return Baselines(dummy=guessing, default=of_default, linear=linear)
+    return Baselines(dummy=guessing, default=of_default, linear=linear, trees=trees, single=single)
+
+
+def _beside(metric: str, other: Judged | None, own: Judged, *, how: str, seed: int) -> BaselineScore | None:
+    """The score of another model on the same examples."""
+    if other is None:
+        return None
+    found = score(metric, other, how=how, seed=seed)
+    return BaselineScore(
+        value=found.value, low=found.low, high=found.high, n=found.n, how=found.how,
+        difference=difference(metric, own, other, seed=seed),
+    )  # fmt: skip
 
 
 def _row(

@@ -29,7 +29,7 @@ def score_findings(result: Result, loss: Difference | None, *, underfits: bool =
     """
     return [
         *_failing(result), *_guessing(result, loss), *_calibration(result), *_validation(result),
-        *_linear(result, underfits), *_few(result), *_too_small(result),
+        *_linear(result, underfits), *_trees(result), *_few(result), *_too_small(result),
     ]  # fmt: skip
 
 
@@ -122,6 +122,22 @@ def _linear(result: Result, underfits: bool) -> list[Finding]:
             found, title=title, change="use a larger network or a higher learning rate, or the linear model"
         )
     return [found]
+
+
+def _trees(result: Result) -> list[Finding]:
+    """That gradient boosting is better, where it was asked for."""
+    trees = result.baselines.trees
+    if trees is None or not trees.difference.is_real or _is_better(result, trees.difference):
+        return []
+    by = trees.difference
+    title = (
+        f"gradient boosting ({result.metric} {trees.value:.3g}) is better than the network ({result.score.value:.3g})"
+    )
+    evidence = {
+        "metric": result.metric, "trees": trees.value, "network": result.score.value, "by": by.value, "low": by.low,
+        "high": by.high, "n": result.score.n,
+    }  # fmt: skip
+    return [_of("trees_are_better", title, "warning", evidence)]
 
 
 def _is_better(result: Result, own: Difference) -> bool:

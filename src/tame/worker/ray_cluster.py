@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import sys
@@ -38,8 +39,11 @@ MODE, TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
 # on systems where firewalls ask), and time enough to start on a busy machine.
 ALONE: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_agent_register_timeout_ms": "400000", "RAY_DEDUP_LOGS": "0",
+    "RAY_agent_register_timeout_ms": "400000",
 }  # fmt: skip
+# What Ray prints on stdout is for people who look at it alone: there a study has its result.
+SILENT: Mapping[str, str] = {"RAY_DEDUP_LOGS": "1", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}
+SERVERS = ("raylet", "gcs_server")  # the programs of a cluster without which it is none
 
 
 class Cluster:
@@ -51,6 +55,7 @@ class Cluster:
         self._shared: dict[str, object] = {}
         self._lock = threading.Lock()
         self._is_alone = address == LOCAL
+        self._servers: list[int] = []
         self._ray = _loaded(self._environment(address))
         with _own_signals():
             try:
@@ -63,6 +68,8 @@ class Cluster:
                 raise _unreachable(address, problem) from None
         try:
             self._check_sockets()
+            own = descendants(os.getpid()) if self._is_alone else []
+            self._servers = [each for each in own if _program(each) in SERVERS]
             self.crew = self._crew(workers)
         except BaseException:
             self.close()
@@ -71,12 +78,12 @@ class Cluster:
     @staticmethod
     def _environment(address: str) -> Mapping[str, str]:
         if address == LOCAL:
-            return {**ALONE, MODE: "token", TOKEN: os.environ.get(TOKEN) or secrets.token_hex(32)}
+            return {**ALONE, **SILENT, MODE: "token", TOKEN: os.environ.get(TOKEN) or secrets.token_hex(32)}
         said = (
             f"whoever reaches a Ray cluster can run programs on it: start it with {MODE}=token, and set that here too"
         )
         require(os.environ.get(MODE) == "token", said, error=RefusedError)
-        return {}
+        return SILENT
 
     def _connect(self, address: str, workers: int) -> None:
         plain: dict[str, object] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
@@ -109,6 +116,11 @@ class Cluster:
         named = tuple(f"GPU {number + 1} of the cluster" for number in range(workers)) if gpus else ()
         return Crew(workers=workers, threads=max(1, cpus // workers), gpus=named)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the programs of a cluster of this study alone run; of another one, Ray says it when it is asked."""
+        return all(_program(each) in SERVERS for each in self._servers)
+
     def place(self, place: Place, number: int) -> Place:
         """The place of a worker. In a cluster Ray says which GPU it has."""
         own = self.crew.place(place, number)
@@ -116,20 +128,21 @@ class Cluster:
 
     def way(self, place: Place) -> RayWay:
         """Starts an actor with a process that trains."""
+        study = "" if place.study is None else str(place.study)
+        if not self.is_alive:
+            raise WorkerLostError(f"Ray ended in the middle of the study{_again(study)}")
         needs: dict[str, object] = {"num_cpus": 1 if self._is_alone else self.crew.threads}
         if not self._is_alone:
             needs |= {"num_gpus": 1 if self.crew.gpus else 0, "scheduling_strategy": "SPREAD"}
-        study = "" if place.study is None else str(place.study)
         known = sum_of(place.study) if place.study is not None else ""
         groups = {READING: 1, WRITING: 1}
         kind = self._ray.remote(concurrency_groups=groups, max_restarts=0, max_task_retries=0, **needs)
         actor = kind(Holder).remote()
         try:
-            begun = self._ray.get(actor.begin.remote(place.kind, study, known, place.gpu), timeout=START_S)
-        except self._ray.exceptions.RayError as problem:
-            with suppress(Exception):
-                self._ray.kill(actor)
-            raise WorkerLostError(f"Ray could not start a worker: {_first_line(problem)}") from None
+            begun = self._first_word(actor.begin.remote(place.kind, study, known, place.gpu))
+        except Exception as problem:
+            self.kill(actor)
+            raise WorkerLostError(f"Ray could not start a worker: {_first_line(problem)}{_again(study)}") from None
         way = RayWay(self, actor, begun)
         try:
             self._check(begun, study)
@@ -137,6 +150,18 @@ class Cluster:
             way.close()
             raise
         return way
+
+    def _first_word(self, asked: Any) -> Begun:
+        """What an actor says once it has begun. Raises an error of Ray's where it cannot, TimeoutError if it takes too
+        long, WorkerLostError where the cluster ends meanwhile."""
+        until = time.monotonic() + START_S
+        while time.monotonic() < until:
+            if self._ray.wait([asked], timeout=1.0)[0]:
+                found: Begun = self._ray.get(asked)
+                return found
+            if not self.is_alive:
+                raise WorkerLostError("it ended meanwhile")
+        raise TimeoutError(f"it did not begin within {START_S:.0f} s; has the cluster the cores, and is it alive?")
 
     def _check(self, begun: Begun, study: str) -> None:
         """Raises UsageError for a machine that cannot take part, and RefusedError for one that lets anybody in."""
@@ -229,6 +254,8 @@ class RayWay:
         try:
             how = None
             while how is None and not self._is_closed:
+                if not self._cluster.is_alive:
+                    raise EOFError("its cluster ended")
                 lines, how = self._cluster.get(self._actor.read.options(concurrency_group=READING).remote())
                 for line in lines:
                     self._said.put(line)
@@ -271,6 +298,20 @@ def _unreachable(address: str, problem: Exception) -> TameError:
     if address == LOCAL:
         return WorkerLostError(f"Ray could not be started on this machine: {said}; --workers N needs no Ray")
     return UsageError(f"no Ray cluster can be reached at {address}: {said}")
+
+
+def _program(process: int) -> str:
+    """The name of the program that a process of this machine runs; "" once it has ended."""
+    try:
+        first = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[0]
+    except OSError:
+        return ""
+    return first.decode(errors="replace").rpartition("/")[2]
+
+
+def _again(study: str) -> str:
+    """How a study goes on whose cluster is gone."""
+    return f"; what was trained is kept, go on with: tame resume {shlex.quote(study)}" if study else ""
 
 
 def _first_line(problem: BaseException) -> str:

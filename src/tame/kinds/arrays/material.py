@@ -84,7 +84,7 @@ class ArrayMaterial:
     def answer(self, question: str, given: Plain, rows: Sequence[int]) -> Plain:
         if question == QUESTION:
             linear = read_asked(given)
-            own, judged = (np.asarray(each, dtype=np.int64) for each in (linear.rows, linear.judged))
+            own, judged = (np.asarray(each, dtype=np.int64) for each in (linear.fitting.rows, linear.fitting.judged))
             flat = self._x.reshape(len(self._x), -1)
             pair = (flat[own], flat[judged]) if flat.shape[1] <= MOST_COLUMNS else (flat[:0], flat[:0])
             found: Plain = to_plain(answer_linear(linear, *pair))

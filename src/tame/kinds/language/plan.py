@@ -18,7 +18,7 @@ TRAINED_SHARE = 0.6  # of the clock
 EPOCHS = 48  # that the clock is divided into, for recipes to be compared early
 STEPS = 96  # that one training should have at least
 RUNS, LEAST_RUNS = 6, 2  # whole trainings that the clock is for; of a slow model as few as have enough steps
-TRAINED_TIMES = 3  # as long as judging takes: so long an epoch of a slow model trains
+TRAINED_TIMES = 3  # as long as judging takes: so long an epoch trains
 BATCHES = (1, 2, 4, 8, 16)
 LEAST_JUDGED, MOST_JUDGED = 8, 400  # passages of a part
 JUDGED_SHARE = 0.015  # of the clock, to judge one part once
@@ -71,9 +71,9 @@ def lengths(config: StudyConfig, opened: Opened, split: Split, measure: Callable
         slots = max(1, min(every, batch * max(4, round(total / EPOCHS / batch))))
         epochs = config.epochs or EPOCHS
         judged, runs = int(JUDGED_SHARE * clock * found.judging / block), RUNS
+        passes = math.ceil(TRAINED_TIMES * max(judged, LEAST_JUDGED) * found.training / found.judging)
+        slots = min(every, max(slots, passes))
         if found.training < SLOW:
-            passes = math.ceil(TRAINED_TIMES * max(judged, LEAST_JUDGED) * found.training / found.judging)
-            slots = min(every, max(slots, passes))
             runs = min(max(round(total / batch / STEPS), LEAST_RUNS), RUNS)
     own = min(max(judged, LEAST_JUDGED), MOST_JUDGED)
     return Lengths(block=block, slots=slots, batch=batch, epochs=epochs, judged={"val": own, "test": own}, runs=runs)

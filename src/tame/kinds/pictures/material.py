@@ -243,10 +243,11 @@ class PictureMaterial:
     def _linear(self, given: Plain, _: Sequence[int]) -> LinearAnswer:
         """On the features that heads are trained on; without a backbone on very small copies of the pictures."""
         asked, inputs = read_asked(given), self.inputs
+        parts = (asked.fitting.rows, asked.fitting.judged)
         if inputs.backbone is not None:
             look = Look(asked.size, asked.crop)
-            return answer_linear(asked, *(self._plain_features(look, each) for each in (asked.rows, asked.judged)))
-        seen = [[inputs.pictures.pixels[row] for row in each] for each in (asked.rows, asked.judged)]
+            return answer_linear(asked, *(self._plain_features(look, each) for each in parts))
+        seen = [[inputs.pictures.pixels[row] for row in each] for each in parts]
         small = (central_pixels(each, size=LINEAR_SIDE, crop=1.0).flatten(1).numpy() for each in seen)
         return answer_linear(asked, *small)
 

@@ -16,7 +16,7 @@ from tame.core.records import Finding
 from tame.core.result_parts import BackboneFacts, TargetFacts
 from tame.data.edits import Examples, apply_edits
 from tame.data.images import Listing, Picture, Skipped
-from tame.data.split import Split, groups_of, make_split, seal, split_by_order, strata
+from tame.data.split import Split, class_sizes, groups_of, make_split, seal, split_by_order, strata
 from tame.data.table_order import order_values
 from tame.kinds.costs import Speed
 from tame.kinds.findings import MOST_NAMED, count, finding, metric_for, of_classes
@@ -99,7 +99,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
     truth, split = applied.values, applied.split
     hidden = np.where(np.isin(split.part, ("test", "excluded")), -1 if listing.classes else np.nan, truth)
     task = "regression" if not listing.classes else "binary" if len(listing.classes) == 2 else "multiclass"
-    sizes = list(Counter(truth[split.rows("train", "val")].tolist()).values()) if listing.classes else []
+    sizes, unjudged = class_sizes(split, truth, len(listing.classes))
     data = Data(
         "images", task, metric_for(config, task, sizes), listing.classes, ids, hidden.astype(truth.dtype), split,
         seal(split, truth), side, opened.backbone,
@@ -107,7 +107,7 @@ def read(config: StudyConfig, known: Known, port: Port, *, phase: Phase, folder:
 
     doubts: list[Finding] = []
     if known.data is None:
-        doubts += _of_classes(data, config)
+        doubts += _of_classes(data, config, [listing.classes[number] for number in unjudged])
         doubts += suspects(data, port, seen) if backbone and data.classes else []
         doubts += doubts_of(pictures, data, groups, port, seen, config)
 
@@ -237,12 +237,12 @@ def _findings(
     return found
 
 
-def _of_classes(data: Data, config: StudyConfig) -> list[Finding]:
-    """What there is to say of how many pictures each class has."""
+def _of_classes(data: Data, config: StudyConfig, unjudged: Sequence[str]) -> list[Finding]:
+    """What there is to say of how many pictures each class has. unjudged: classes that are only trained on."""
     if not data.classes:
         return []
     sizes = Counter(data.classes[int(data.targets[row])] for row in data.rows)
-    return of_classes(sizes, "pictures", metric=data.metric, asked=config.metric != "auto")
+    return of_classes(sizes, "pictures", metric=data.metric, asked=config.metric != "auto", unjudged=unjudged)
 
 
 def _require_enough(listing: Listing, pictures: Sequence[Picture]) -> None:

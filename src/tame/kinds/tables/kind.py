@@ -86,6 +86,7 @@ TABLES = Kind(
     look="tame.kinds.tables.source:look",
     examples="tame.kinds.tables.examples:read",
     has_linear=True,
+    has_trees=True,
     ensembles=True,
     tuning=TUNING,
     source="tame.kinds.tables.source:read",

@@ -20,7 +20,8 @@ from tame.core.recipe import InputRecipe, Recipe, TableRecipe
 from tame.data.augment import add_noise
 from tame.data.sources import only_own_texts, open_columns, open_rows, take_rows
 from tame.data.tables import Table
-from tame.kinds.linear import QUESTION, answer_linear, read_asked
+from tame.data.trees import columns_for_trees
+from tame.kinds.linear import QUESTION, Fitting, answer_linear, read_asked
 from tame.kinds.tables.commands import QUOTES, Given, QuotesAsked
 from tame.kinds.tables.kind import TABLES
 from tame.kinds.tables.prediction import empty_network, judge_rows, seen_of
@@ -31,6 +32,7 @@ from tame.kinds.tables.text_choice import Asked
 from tame.kinds.tables.text_columns import LENGTH, CountedTexts
 from tame.kinds.tables.text_features import NO_ENCODER, FrozenTexts, no_encoder, texts_told, training_dtype
 from tame.kinds.tables.text_tuning import TextTuning, TunedTask, TunedTexts
+from tame.kinds.trees import TREES, TreesAnswer, TreesAsked, answer_trees, read_trees
 from tame.parts.encoders import adapted, open_encoder
 from tame.parts.mlp import WORDS, Columns, build_table_model, num_weights
 from tame.parts.models import init_module
@@ -85,21 +87,38 @@ class TableMaterial:
             network = self.read(Path(quotes.model))
             found = to_plain(tell(self._table, network, quotes, counted=self._counted, frozen=self._frozen))
             return found
+        if question == TREES:
+            found = to_plain(self._trees(read_trees(given)))
+            return found
         if question != QUESTION:
-            raise not_asked(question, "tables", [QUESTION, TEXTS, QUOTES])
+            raise not_asked(question, "tables", [QUESTION, TREES, TEXTS, QUOTES])
         asked = read_asked(given)
+        encoder, x, seen = self._simple(asked.fitting)
+        width = encoder.layout.dense + encoder.layout.periodic  # codes of embedded categories are no quantities
+        found = to_plain(answer_linear(asked, x[:, :width], seen[:, :width]))
+        return found
+
+    def _simple(self, asked: Fitting) -> tuple[RowEncoder, np.ndarray, np.ndarray]:
+        """The encoding that a linear model sees, of the rows that it is trained on and of those that it judges."""
         own, judged = (np.array(each, dtype=np.int64) for each in (asked.rows, asked.judged))
         recipe = Recipe(
             table=TableRecipe(one_hot=LINEAR_ONE_HOT, texts="encoder" if self._frozen else "tfidf"),
             input=InputRecipe(length=self._frozen.length if self._frozen else LENGTH),
         )
         encoder = self._fitted(own, recipe)
-        width = encoder.layout.dense + encoder.layout.periodic  # codes of embedded categories are no quantities
-        x, seen = (
-            encoder.dense(self._table, each, self._featured, self._counted, own)[:, :width] for each in (own, judged)
-        )
-        found = to_plain(answer_linear(asked, x, seen))
-        return found
+        x, seen = (encoder.dense(self._table, each, self._featured, self._counted, own) for each in (own, judged))
+        return encoder, x, seen
+
+    def _trees(self, asked: TreesAsked) -> TreesAnswer:
+        """On the columns as they are, and the features of texts that a linear model sees."""
+        own = asked.fitting
+        (x, is_code), (seen, _) = (columns_for_trees(self._table, each) for each in (own.rows, own.judged))
+        if self._table.texts:
+            encoder, *encoded = self._simple(own)
+            width = sum(plan.width for plan in encoder.texts)
+            x, seen = (np.hstack([each[:, :width], plain]) for each, plain in zip(encoded, (x, seen), strict=True))
+            is_code = np.concatenate([np.zeros(width, dtype=bool), is_code])
+        return answer_trees(asked, x, seen, is_code)
 
     def rehearsed(self) -> TableMaterial:
         return self
@@ -217,14 +236,16 @@ class TableMaterial:
         None where a model must make them itself, as a recipient's would. exact: whether they must be the same as its.
         """
         own = np.array(rows, dtype=np.int64)
-        is_plain = network.texts is None or self._frozen is None or network.texts.digest == self._frozen.encoder.digest
-        is_exact = network.texts is None or self._frozen is None or self._frozen.dtype == torch.float32
-        if cached and is_plain and (is_exact or not exact):
-            return self._table, own, self._featured
-        some = only_own_texts(take_rows(self._table, own))  # of no other text features are made
+        if not self._table.texts:
+            return self._table, own, None
+        some = only_own_texts(take_rows(self._table, own))  # of no other text words are counted and features made
         every = np.arange(len(own))
         if not cached or network.texts is None:
             return some, every, None
+        assert self._frozen is not None, "a network that reads texts was trained with an encoder"
+        is_plain = network.texts.digest == self._frozen.encoder.digest
+        if is_plain and not (exact and self._frozen.dtype != torch.float32):
+            return some, every, self._featured
         if self._exact is None or self._exact.encoder.digest != network.texts.digest:
             self._exact = FrozenTexts(network.texts, device=self._device)
         return some, every, self._exact

@@ -15,13 +15,14 @@ import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.edits import Edit
+from tame.core.errors import require
 from tame.core.records import Finding
 from tame.core.result_parts import ColumnFacts, TargetFacts, Task
 from tame.data.edits import Examples, apply_edits, digest_of_cells
 from tame.data.row_copies import RowCopies, copies_of
 from tame.data.row_shifts import NONE
 from tame.data.sources import take_rows
-from tame.data.split import Split, groups_of, make_split, seal, split_all_but_rare, split_by_order, strata
+from tame.data.split import Split, class_sizes, groups_of, make_split, seal, split_by_order, strata
 from tame.data.table_order import order_values
 from tame.data.tables import LEARNT, MISSING, Table
 from tame.data.targets import Leak, Target, leaks
@@ -107,6 +108,9 @@ def split_rows(
     that are no table. is_new: whether the data is judged; a study that goes on has its findings. edits: that are to be
     applied; digest_of: by which a row is known again, that of its cells where it is not given.
     """
+    has_trees = own.shares is None and any(c.kind in LEARNT and c.kind != "text" for c in own.table.columns)
+    only = "trees are a baseline for tables with other columns than texts, and one target for each row"
+    require(not config.baseline or has_trees, f"{only}; leave out --baseline")
     found = copies_of(list(own.table.values.values())) if copies is None else copies
     alike = _alike(own.table)
     alike = {(a, b) for a, b in alike if found.equal[a] != found.equal[b]}  # whole copies are told as such
@@ -127,16 +131,16 @@ def split_rows(
     hidden = np.where(is_hidden, -1 if own.classes else np.nan, own.values)
     trained_on = np.isin(found.equal, found.equal[np.isin(split.part, ("train", "val"))])
     learnt = split.rows("train", "val")
-    sizes = np.bincount(own.values[learnt].astype(np.int64), minlength=len(own.classes)) if own.classes else ()
+    sizes, unjudged = class_sizes(split, own.values, len(own.classes))
     data = Data(
-        kind, own.task, metric_for(config, own.task, [int(n) for n in sizes]), own.classes, own.ids,
+        kind, own.task, metric_for(config, own.task, sizes), own.classes, own.ids,
         hidden.astype(np.int64) if own.classes else hidden, split, sealed,
         columns=sum(column.kind in LEARNT for column in own.table.columns), refits=config.val is None,
         shares=None if own.shares is None else np.where(is_hidden[:, None], np.nan, own.shares),
         twins=tuple(np.flatnonzero(is_test & trained_on).tolist()), weights=own.weights,
         texts=(len(own.table.texts), bool(own.encoder)), lengths=own.lengths, encoder_blocks=own.encoder_blocks,
     )  # fmt: skip
-    findings = [*_of_copies(own, data, found), *_of_split(own, data, config)]
+    findings = [*_of_copies(own, data, found), *_of_split(own, data, config, [own.classes[n] for n in unjudged])]
     if is_new:
         read_off = _leaks(own, learnt)
         columns, dates = columns_of(own.table) if own.table.values else (list(inputs), frozenset())
@@ -213,14 +217,11 @@ def _on_crowds(copies: RowCopies) -> tuple[str, ...]:
 def _split(own: Rows, groups: np.ndarray, config: StudyConfig) -> Split:
     if config.order:
         return split_by_order(order_values(own.beside[config.order], config.order), own.given, groups)
-    if own.classes and (own.keep_rare or own.shares is not None):  # a class may be nobody's likeliest
-        return split_all_but_rare(
-            own.values, groups, classes=own.classes, folds=config.folds, seed=config.seed, folds_below=FOLDS_BELOW
-        )
     labels = own.values if own.classes else strata(own.values)
     return make_split(
-        labels, own.given, groups, classes=own.classes, folds=config.folds, seed=config.seed, folds_below=FOLDS_BELOW
-    )
+        labels, own.given, groups, classes=own.classes, folds=config.folds, seed=config.seed, folds_below=FOLDS_BELOW,
+        lenient=own.keep_rare or own.shares is not None,  # a class may be nobody's likeliest
+    )  # fmt: skip
 
 
 def _facts(own: Rows, data: Data, notes: tuple[str, ...], twins: int) -> RowFacts:
@@ -381,12 +382,14 @@ def _conflicts(own: Rows, copies: RowCopies) -> list[list[int]]:
     return found
 
 
-def _of_split(own: Rows, data: Data, config: StudyConfig) -> list[Finding]:
-    """What the doctor has to say about rows and parts."""
+def _of_split(own: Rows, data: Data, config: StudyConfig, unjudged: Sequence[str]) -> list[Finding]:
+    """What the doctor has to say about rows and parts. unjudged: classes that are only trained on."""
     found = []
     if own.classes:
         sizes = Counter(own.classes[int(data.targets[row])] for row in data.rows)
-        found += of_classes(sizes, "rows", metric=data.metric, asked=config.metric != "auto")
+        if own.shares is None:  # where rows are ordered, a class may have later ones only
+            sizes.update(dict.fromkeys(own.classes, 0))
+        found += of_classes(sizes, "rows", metric=data.metric, asked=config.metric != "auto", unjudged=unjudged)
     if len(data.rows) < FEW:
         evidence: dict[str, object] = {"rows": len(data.rows)}
         found.append(finding("few_rows", f"only {count(len(data.rows), 'row')} to learn from", "warning", evidence))
