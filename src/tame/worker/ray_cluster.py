@@ -12,6 +12,7 @@ import secrets
 import shlex
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -31,6 +32,7 @@ from tame.worker.ray_actor import READING, WRITING, Begun, Holder, boot, sum_of,
 from tame.worker.sockets import can_tell, descendants, listening
 
 START_S = 180.0  # for an actor and its process
+REACH_S = 10.0  # for the head of a cluster to answer
 SHARED_BYTES = 2**16  # of a line, from which on workers read one copy of it from Ray's object store
 MOST_SHARED = 16  # such lines that are kept for a worker that begins later
 STORE_BYTES = 200 * 2**20  # of the object store of a cluster of this study alone
@@ -88,6 +90,9 @@ class Cluster:
     def _connect(self, address: str, workers: int) -> None:
         plain: dict[str, object] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
         if address != LOCAL:
+            host, _, port = address.rpartition(":")
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S):
+                pass  # Ray itself would try for minutes
             self._ray.init(address=address, **plain)
             return
         self._folder = tempfile.mkdtemp(prefix="tame-ray-")
@@ -237,7 +242,11 @@ class RayWay:
         return cpu_s(self.pid) if self._is_here else None
 
     def end(self) -> None:
+        if self._is_here:  # at once, and also where Ray is no longer there to do it
+            _kill(self.pid, b"tame.worker.serve", whole=True)
         self._cluster.kill(self._actor)
+        if self._is_here and not self._cluster.is_alive:
+            _kill(self._begun.actor, b"ray::")
 
     def ended(self) -> str:
         self.close()
@@ -332,6 +341,14 @@ def _own_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _kill(process: int, mark: bytes, *, whole: bool = False) -> None:
+    """Kills a process of this machine, if it is the one that is meant: its command line has this mark. whole: with its
+    group, which it leads."""
+    with suppress(OSError):
+        if mark in Path(f"/proc/{process}/cmdline").read_bytes():
+            (os.killpg if whole else os.kill)(process, signal.SIGKILL)
 
 
 def _until_gone(processes: Sequence[int], *, seconds: float = 5.0) -> None:
