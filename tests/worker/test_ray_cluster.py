@@ -127,7 +127,7 @@ def begun(**said):
 ])  # fmt: skip
 def test_a_machine_that_cannot_take_part_is_named(said, kind, words):
     alone = ray_cluster.Cluster.__new__(ray_cluster.Cluster)
-    alone._is_alone = True
+    alone._is_here = True
     alone._check(begun(), "/runs/x")
     with pytest.raises(kind) as problem:
         alone._check(begun(**said), "/runs/x")

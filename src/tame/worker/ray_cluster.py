@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -37,10 +38,11 @@ SHARED_BYTES = 2**16  # of a line, from which on workers read one copy of it fro
 MOST_SHARED = 16  # such lines that are kept for a worker that begins later
 STORE_BYTES = 200 * 2**20  # of the object store of a cluster of this study alone
 MODE, TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
-# A cluster of this study alone: no messages to anybody, nothing but the loopback address (which Ray uses by default
-# on systems where firewalls ask), and time enough to start on a busy machine.
+# Nothing but the loopback address: this is how Ray begins on systems whose firewalls ask, and nothing else confines it.
+LOOPBACK: Mapping[str, str] = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# A cluster of this study alone: no messages to anybody, and time enough to start on a busy machine.
 ALONE: Mapping[str, str] = {
-    "RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    **LOOPBACK, "RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0",
     "RAY_agent_register_timeout_ms": "400000",
 }  # fmt: skip
 # What Ray prints on stdout is for people who look at it alone: there a study has its result.
@@ -57,6 +59,7 @@ class Cluster:
         self._shared: dict[str, object] = {}
         self._lock = threading.Lock()
         self._is_alone = address == LOCAL
+        self._is_here = address == LOCAL or _is_loopback(address)
         self._servers: list[int] = []
         self._ray = _loaded(self._environment(address))
         with _own_signals():
@@ -85,7 +88,7 @@ class Cluster:
             f"whoever reaches a Ray cluster can run programs on it: start it with {MODE}=token, and set that here too"
         )
         require(os.environ.get(MODE) == "token", said, error=RefusedError)
-        return SILENT
+        return {**SILENT, **LOOPBACK} if _is_loopback(address) else SILENT
 
     def _connect(self, address: str, workers: int) -> None:
         plain: dict[str, object] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
@@ -102,8 +105,8 @@ class Cluster:
         )  # fmt: skip
 
     def _check_sockets(self) -> None:
-        """Raises RefusedError where another machine can reach what was started for this study alone."""
-        if not self._is_alone:
+        """Raises RefusedError where another machine can reach what was started here for this machine alone."""
+        if not self._is_here:
             return
         require(can_tell(), "on which addresses Ray listens cannot be told on this system", error=RefusedError)
         found = [each.words for each in listening(descendants(os.getpid())) if not each.is_local]
@@ -179,7 +182,7 @@ class Cluster:
         open_to = f"Ray on {begun.host} asks for no token: start it with {MODE}=token"
         require(begun.has_token, open_to, error=RefusedError)
         said = f"Ray on {begun.host} listens where other machines can reach it: {', '.join(begun.open_to_all)}"
-        require(not (self._is_alone and begun.open_to_all), said, error=RefusedError)
+        require(not (self._is_here and begun.open_to_all), said, error=RefusedError)
 
     def share(self, text: str) -> Any:
         """A reference by which workers read this text from the object store; one for all of them."""
@@ -285,6 +288,15 @@ class RayWay:
             except Exception:  # whoever waits for an answer hears of it
                 self._said.put(None)
                 return
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether this address, HOST:PORT, leads to this machine alone."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _loaded(variables: Mapping[str, str]) -> Any:
