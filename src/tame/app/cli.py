@@ -40,6 +40,7 @@ from tame.app.commands import (  # noqa: E402
     MoreTimeOption,
     OutOption,
     QuietOption,
+    RayOption,
     SeedOption,
     StoreOption,
     TimeOption,
@@ -96,6 +97,7 @@ def resume(
     costs: Annotated[str | None, typer.Option(help=AGAIN.format("loss.costs"), metavar="COSTS")] = None,
     start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
     workers: WorkersOption = None,
+    ray: RayOption = None,
     limit: LimitOption = None,
     store: StoreOption = None,
     track: TrackOption = None,
@@ -124,7 +126,7 @@ def resume(
         ask_for(study, wider, store=address)
     with _telling_failures(as_json=json, store=address), watching(quiet=quiet) as watcher:
         result = resume_study(
-            study, watcher, inline=inline, outside=outside, store=address, workers=workers, trackers=trackers
+            study, watcher, inline=inline, outside=outside, store=address, workers=workers, ray=ray, trackers=trackers
         )
     show_result(result, as_json=json)
 
