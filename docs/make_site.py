@@ -25,7 +25,8 @@ SITE = HERE / "_site"
 # Each section: its page (made here if it has a text), and the pages below it. What docs/ holds beyond these, such as
 # the page of a new feature, goes to the how-to.
 GUIDE = (
-    "docs/guide", "docs/install", "docs/training", "docs/several-workers", "docs/search", "docs/pages", "docs/learn",
+    "docs/guide", "docs/install", "docs/training", "docs/several-workers", "docs/objectives", "docs/search",
+    "docs/pages", "docs/learn",
 )  # fmt: skip
 HOW_TO = (
     "docs/pictures", "docs/tables", "docs/texts", "docs/language", "docs/own-module", "examples/sequences/README",

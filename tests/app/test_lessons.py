@@ -37,6 +37,14 @@ def test_one_process_answers_for_one_study_after_the_other():
     assert all("is_own" in each for each in said)
 
 
+def test_an_answer_tells_apart_the_examples_that_it_is_about():
+    about = {"what": "about", "asked": {}}
+    first, again, other = (
+        lessons.said(own, about)["ground"] for own in (made_tutor(), made_tutor(), made_tutor(seed=1))
+    )
+    assert first == again != other
+
+
 @pytest.mark.parametrize(
     ("question", "words"),
     [

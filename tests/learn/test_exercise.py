@@ -11,6 +11,7 @@ from made_ground import made_album, made_tutor
 from tame.core.errors import UsageError
 from tame.learn.answers import answer
 from tame.learn.exercise import USUAL, Exercise, How
+from tame.learn.of_augment import WAYS
 from tame.learn.of_bees import FAULTS, NAMES, exercise_of
 
 
@@ -93,6 +94,14 @@ def test_the_doctor_changes_one_field_that_the_loop_knows(tutor):
     if found["finding"] is not None:
         assert found["field"] in USUAL.flat()
         assert found["low"] <= found["value"] <= found["high"]
+
+
+def test_only_turns_make_nines_of_sixes(tutor):
+    found = {way: answer(tutor, "relabels", {"way": way}) for way in WAYS}
+    assert [way for way in WAYS if found[way]["right"]] == ["turn"]
+    assert set(answer(tutor, "augmented", {})["strips"]) == set(WAYS)
+    with pytest.raises(UsageError, match="did you mean 'turn'"):
+        answer(tutor, "relabels", {"way": "turns"})
 
 
 @pytest.mark.parametrize("album", [

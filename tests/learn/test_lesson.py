@@ -12,7 +12,7 @@ from tame.core.errors import StorageError, UsageError
 from tame.learn.lesson import as_html, lesson, lessons, places, read, table
 from tame.learn.numbers import numbers
 from tame.learn.question import MAKERS
-from tame.learn.questions import MODULES
+from tame.learn.questions import questions
 
 DIGITS = re.compile(r"\d")
 MARKERS = re.compile(r"^\d+\. ", re.MULTILINE)  # of lists, which Markdown counts itself
@@ -39,8 +39,8 @@ def test_a_lesson_is_whole(own, seen, pictures):
     assert own.rows
     assert all(row.topic and row.action and row.check for row in own.rows)
     assert 4 <= own.minutes <= 12
-    assert MODULES
     assert own.name in MAKERS, "each lesson has questions"
+    assert questions(own.name, seen, seed=0)
     assert {name for each in own.own for name in places(each)} <= {
         *numbers(seen),
         *numbers(pictures),
@@ -87,5 +87,25 @@ def test_html_in_a_lesson_is_shown_as_text():
     assert "<script>" not in as_html("a <script>alert()</script> b")
 
 
-def test_the_table_has_every_row():
-    assert table().count("\n") == 1 + sum(len(own.rows) for own in lessons())
+# What the course is to teach: each topic with the lesson that has a row about it.
+TAUGHT = [
+    ("descent", "five steps"), ("descent", "uphill"), ("descent", "momentum and adaptive"), ("rate", "too small"),
+    ("rate", "overshooting"), ("rate", "read off a curve"), ("rate", "decay"), ("batches", "mini-batch"),
+    ("losses", "huber"), ("losses", "cross-entropy"), ("losses", "pizza"), ("optimizers", "rmsprop"),
+    ("optimizers", "costs"), ("optimizers", "guide"), ("backprop", "layers"), ("fit", "over- and underfitting"),
+    ("fit", "weight decay, dropout"), ("fit", "does not help"), ("honest", "looked at twice"), ("honest", "luck"),
+    ("honest", "cross-validation"), ("search", "grid, random and bayesian"), ("search", "real"),
+    ("transfer", "few examples"), ("transfer", "destroys"), ("texts", "legal text"), ("texts", "forgetting"),
+    ("loop", "adjust"), ("bees", "hands-on"), ("bees", "augmentation"), ("bees", "faults"), ("bees", "experiments"),
+    ("loop", "test me, flash cards"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "topic"), TAUGHT)
+def test_every_topic_of_the_course_has_an_action_and_a_check(name, topic):
+    [row] = [row for row in lesson(name).rows if topic in row.topic.lower()]
+    assert f"| {row.topic} | {lesson(name).number} {lesson(name).title} | {row.action} | {row.check} |" in table()
+
+
+def test_the_table_has_no_other_rows():
+    assert table().count("\n") == 1 + len(TAUGHT) == 1 + sum(len(own.rows) for own in lessons())

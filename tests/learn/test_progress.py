@@ -80,3 +80,8 @@ def test_a_box_that_is_not_there_does_no_harm(box):
     assert (
         0 <= Progress(cards={"loss": Card(box, "")}).turned("loss", known=True, today=DAY).cards["loss"].box < len(DAYS)
     )
+
+
+def test_a_card_that_was_turned_while_the_clock_was_wrong_is_due():
+    late = Progress().turned("loss", known=True, today=date(2036, 1, 1))
+    assert late.due(DAY)[0].anchor == "loss"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
 
 pytest.importorskip("starlette", reason="the extra ui is not installed")
 
+from browsing import wait_until
 from served_pages import serving, unpack
 from tame.app.learn import look_at
 from tame.learn.lesson import lessons
@@ -33,8 +35,9 @@ def asked(own, name="descent", seed="7"):
     return json.loads(own.request(f"/api/learn/{name}/questions?seed={seed}")[2])
 
 
-def answered(own, answer, *, number=0, seed="7", name="descent"):
-    body = json.dumps({"seed": seed, "number": number, "answer": answer}).encode()
+def answered(own, answer, *, number=0, seed="7", name="descent", mark=None):
+    mark = mark or asked(own, name, seed)["questions"][number]["mark"]
+    body = json.dumps({"seed": seed, "number": number, "mark": mark, "answer": answer}).encode()
     status, _, said = own.change(f"/api/learn/{name}/answer", body)
     return status, json.loads(said)
 
@@ -83,7 +86,7 @@ def test_no_key_leaves_the_server_before_the_answer(studies):
             if each.classes:
                 continue  # they are about the demo, which the process knows
             for question in asked(own, each.name)["questions"]:
-                assert set(question) == {"text", "options", "curve"}
+                assert set(question) == {"text", "options", "curve", "mark"}
 
 
 def test_right_and_wrong_answers_are_judged_and_kept(studies, tmp_path):
@@ -108,7 +111,9 @@ def test_what_is_no_answer_is_refused_and_not_counted(studies, tmp_path, answer)
     assert read_progress(tmp_path / "state").lessons == {}
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"seed": "7", "number": 99, "answer": "1"}', b"[" * 5000])
+@pytest.mark.parametrize("body", [
+    b"", b"[]", b"{", b'{"seed": "7", "number": -1}', b'{"seed": "7", "number": true}', b"[" * 5000,
+])  # fmt: skip
 def test_what_cannot_be_read_is_refused(studies, body):
     with serving(studies) as own:
         assert own.change("/api/learn/descent/answer", body)[0] == 400
@@ -119,6 +124,32 @@ def test_what_is_not_there_is_not_found(studies):
         assert own.request("/learn/nothing")[0] == 404
         assert own.request("/api/learn/nothing/questions")[0] == 404
         assert own.request("/learn/fit?study=0000000000000000")[0] == 409
+
+
+def test_a_round_is_judged_as_it_was_asked_also_when_its_study_has_changed_since(studies):
+    key = questions("descent", look_at(studies / "table"), seed=7)[0].key
+    with serving(studies) as own:
+        mark = asked(own)["questions"][0]["mark"]
+        (studies / "table" / "study.db").unlink()
+        assert answered(own, str(key), mark=mark)[1]["right"]
+        status, found = answered(own, str(key), mark="0" * 16)
+        assert status == 409
+        assert "ask for other questions" in found["problem"]
+
+
+def test_a_study_that_is_gone_has_nothing_take_its_place_unseen(studies):
+    with serving(studies, lessons=ECHO) as own:
+        [study] = json.loads(own.request("/api/studies")[2])["studies"]
+        shutil.rmtree(studies / "table")
+        body = json.dumps({"study": study["id"], "asked": {}}).encode()
+        for status, _, said in (
+            wait_until(lambda: (found := own.change("/api/learn/descent/ask/facts", body))[0] == 409 and found),
+            own.request(f"/api/learn/descent/questions?study={study['id']}"),
+        ):
+            assert status == 409
+            assert b"is gone" in said
+            assert b"Load this page again" in said
+        assert b"The demo stands in" in own.request(f"/learn/descent?study={study['id']}")[2]
 
 
 def test_a_wrong_seed_is_another_round(studies):
@@ -154,7 +185,8 @@ def test_cards_are_turned_and_progress_is_forgotten(studies, tmp_path):
         card = {"anchor": first[0]["anchor"], "known": True}
         assert own.change("/api/learn/card", json.dumps(card).encode())[0] == 200
         assert len(json.loads(own.request("/api/learn/cards")[2])["cards"]) == len(first) - 1
-        for bad in ({"anchor": "nothing", "known": True}, {"anchor": first[0]["anchor"], "known": "yes"}):
+        for change in ({"anchor": "nothing"}, {"anchor": []}, {"anchor": {}}, {"known": "yes"}, {"known": None}):
+            bad = {**card, **change}
             assert own.change("/api/learn/card", json.dumps(bad).encode())[0] == 400
         assert json.loads(own.change("/api/learn/forget", b"{}")[2]) == {"forgot": True}
         assert len(json.loads(own.request("/api/learn/cards")[2])["cards"]) == len(first)

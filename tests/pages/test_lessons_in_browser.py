@@ -6,7 +6,9 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,6 +79,10 @@ def opened(browser, served, name, *, study="demo", allowed=None):
     yield page
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "what was tried fits on a telephone"
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"{name}-tried.png", full_page=True)
     page.close()
     assert [text for text in wrong if allowed is None or allowed not in text] == []
 
@@ -148,7 +154,7 @@ def test_descent_is_predicted_and_raced(browser, served):
             if step < 4:
                 page.wait_for_selector(f"text={step + 1} of 5 predicted")
                 told(page, right=good, at=0)
-        page.wait_for_selector("text=4 of 5 predictions")
+        page.wait_for_selector("text=4 of 5 predictions were right")
         told(page, right=True)
         page.click("button:has-text('This is uphill')")
         page.wait_for_selector("text=Your arrow is")
@@ -392,6 +398,45 @@ def test_no_lesson_scrolls_sideways(browser, served, name):
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             if SHOTS:
                 page.screenshot(path=Path(SHOTS) / f"{name}-{width}.png", full_page=True)
+
+
+def test_a_page_that_is_open_while_the_server_ends_and_begins_again_says_how_to_go_on(chromium, tmp_path):
+    runs = unpack("table", tmp_path / "runs").parent
+    context = chromium.new_context(viewport={"width": 1100, "height": 900})
+    page = context.new_page()
+    with serving(runs, lessons=COMPUTES) as first:
+        page.goto(first.access.address)
+        page.goto(f"http://{first.host}/learn/descent?study=demo")
+        page.wait_for_selector("button:has-text('This way')", timeout=LONG_MS)
+    page.click("button:has-text('This way')")
+    page.wait_for_selector("text=The server does not answer")
+    page.click("#quiz button:has-text('Test me')")
+    page.wait_for_selector("#quiz >> text=The server does not answer")
+    with serving(runs, lessons=COMPUTES, asked_port=first.port) as second:
+        assert second.port == first.port
+        page.click("button:has-text('This way')")
+        page.wait_for_selector("text=Open the address that TAME printed")
+        context.new_page().goto(second.access.address)
+        page.click("button:has-text('This way')")
+        page.wait_for_selector("text=1 of 5 predicted", timeout=LONG_MS)
+    context.close()
+
+
+def test_a_study_that_is_deleted_while_its_lesson_is_open_is_said_to_be_gone(chromium, tmp_path):
+    study = unpack("table", tmp_path / "runs")
+    context = chromium.new_context(viewport={"width": 1100, "height": 900})
+    page = context.new_page()
+    with serving(study.parent, lessons=COMPUTES) as own:
+        page.goto(own.access.address)
+        page.goto(f"http://{own.host}/learn/descent")
+        page.wait_for_selector("button:has-text('This way')", timeout=LONG_MS)
+        shutil.rmtree(study)
+        time.sleep(1.5)  # until the folder is looked at again
+        page.click("button:has-text('This way')")
+        page.wait_for_selector("text=Load this page again")
+        page.reload()
+        page.wait_for_selector("text=The demo stands in")
+    context.close()
 
 
 def test_cards_are_turned(browser, served):

@@ -100,6 +100,8 @@ KEPT = {
     "search_ended": {"used_s": 12.5, "reason": "the time is used up", "worthless": False},
     "finalists": {"trials": [3, 0], "seeds": [7]},
     "more_seeds": {"seeds": [8, 9], "over": False},
+    "priced": {"shape": "[{}]", "latency_s": 0.002, "size_bytes": 5000},
+    "limits": {"limits": {"latency": "20ms"}},
     "tuning_judged": {
         "kept": True, "why": "kept",
         "difference": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 100, "how": "paired", "verdict": "real"},
@@ -393,6 +395,8 @@ def test_a_poisoned_event_is_named_or_changes_nothing_that_breaks(number, data):
         ("trial_state", {"trial": 99, "state": "failed"}, "no earlier event begins trial 99"),
         ("trial_state", {"trial": 0, "state": "happy"}, "happy"),
         ("opened", {"config": {"data": 3}}, ""), ("opened", {"config": {"no such": 3}}, "no such"),
+        ("limits", {"limits": {"latency": "20"}}, "needs a number and a unit"),
+        ("priced", {"shape": "[{}]", "latency_s": -1, "size_bytes": 5}, "a price of -1"),
         ("clock", {"time_s": -3}, "a clock of -3"), ("plan", {"base": {"model.width": 10**9}}, "model.width"),
         ("plan", {"space": {"optimizer.lr": {}}}, ""), ("space", {"space": {"optimizer.lr": {"kind": "float"}}}, ""),
         ("space_asked", {"texts": ["lr"]}, ""), ("asked", {"what": "edit"}, "no edit, or one too many"),

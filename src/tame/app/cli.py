@@ -36,9 +36,11 @@ from tame.app.commands import (  # noqa: E402
     FolderArgument,
     InlineOption,
     JsonOption,
+    LimitOption,
     MoreTimeOption,
     OutOption,
     QuietOption,
+    RayOption,
     SeedOption,
     StoreOption,
     TimeOption,
@@ -55,10 +57,12 @@ from tame.app.commands import (  # noqa: E402
 )
 from tame.app.console import guard_stdout, inert_exits  # noqa: E402
 from tame.app.flags import with_settings  # noqa: E402
+from tame.app.import_command import import_  # noqa: E402
 from tame.app.learning_commands import explain, learn  # noqa: E402
 from tame.app.studies_commands import studies  # noqa: E402
 from tame.core.config import OPTIONS, StudyConfig  # noqa: E402
 from tame.core.errors import NothingTrainedError, StorageError, TameError, UsageError, require  # noqa: E402
+from tame.core.objectives import parse_limits  # noqa: E402
 from tame.core.options import parse_space, parse_time  # noqa: E402
 from tame.store.disk import disk_failure  # noqa: E402
 
@@ -93,6 +97,8 @@ def resume(
     costs: Annotated[str | None, typer.Option(help=AGAIN.format("loss.costs"), metavar="COSTS")] = None,
     start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
     workers: WorkersOption = None,
+    ray: RayOption = None,
+    limit: LimitOption = None,
     store: StoreOption = None,
     track: TrackOption = None,
     json: JsonOption = False,
@@ -106,19 +112,21 @@ def resume(
     from tame.app.run import resume_study
     from tame.app.tracking.known import parse_trackers
     from tame.study.clock import give_time
+    from tame.study.pricing import set_limits
     from tame.study.space import ask_for
 
     trackers = parse_trackers(track or ())
     earlier = tuple(start_from) if start_from else None
     outside = Outside(data=data, backbone=backbone, val=val, test=test, costs=costs, start_from=earlier)
     address = store_of(study, store)
+    set_limits(study, parse_limits(limit or ()), store=address)
     if time is not None:
         give_time(study, parse_time(time), store=address)
     if wider := parse_space(space or ()):
         ask_for(study, wider, store=address)
     with _telling_failures(as_json=json, store=address), watching(quiet=quiet) as watcher:
         result = resume_study(
-            study, watcher, inline=inline, outside=outside, store=address, workers=workers, trackers=trackers
+            study, watcher, inline=inline, outside=outside, store=address, workers=workers, ray=ray, trackers=trackers
         )
     show_result(result, as_json=json)
 
@@ -263,11 +271,15 @@ def check(config: StudyConfig, json: JsonOption = False) -> None:
 
 @command()
 @with_settings(PLAN, file=True)
-def plan(config: StudyConfig, json: JsonOption = False) -> None:
+def plan(
+    config: StudyConfig,
+    rate: Annotated[bool, typer.Option("--rate", help="also try rising learning rates, a step at each")] = False,
+    json: JsonOption = False,
+) -> None:
     """Show the split, the space and a forecast of the cost; writes nothing."""
     from tame.app.preview import plan_study, print_plan
 
-    found = plan_study(config)
+    found = plan_study(config, rate=rate)
     if json:
         print_json(found.to_json())
     else:
@@ -291,33 +303,7 @@ def verify(study: FolderArgument, store: StoreOption = None, json: JsonOption = 
         raise StorageError(f"{study}: {len(found.problems)} of {len(found.checks)} checks found something wrong")
 
 
-@command("import")
-def import_(
-    source: Annotated[
-        str, typer.Argument(help="an Optuna storage (SQLite or journal file), or a table of results", metavar="SOURCE")
-    ],
-    out: Annotated[str, typer.Option(help="folder for the new study", metavar="STUDY")],
-    study: Annotated[
-        str | None, typer.Option(help="which study, if the source contains several", metavar="NAME")
-    ] = None,
-    map: Annotated[
-        list[str] | None, typer.Option("--map", help="a parameter is a field: lr=optimizer.lr", metavar="NAME=FIELD")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="the column with the results, or the name of the value", metavar="NAME")
-    ] = None,
-    mode: Annotated[str | None, typer.Option(help="min or max, if the source does not say", metavar="MODE")] = None,
-    json: JsonOption = False,
-) -> None:
-    """Turn the trials of another program into a study, for tame show and tame fit --start-from."""
-    from tame.app.exchange import import_trials, parse_map
-    from tame.app.show import imported_lines
-
-    found = import_trials(source, out=out, study=study, map=parse_map(map or []), metric=metric, mode=mode)
-    if json:
-        print_json(found.to_json())
-    else:
-        print_rich(imported_lines(found))
+command("import")(import_)
 
 
 @command()

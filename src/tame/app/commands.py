@@ -129,9 +129,10 @@ Examples:
   tame learn rate --study runs/photos-0001
   tame learn fit --test"""
 FIT = in_panels(OPTIONS)
-PLAN = tuple(
-    name for name in FIT if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store", "workers")
-)  # what a plan depends on
+AFTERWARDS = (
+    "widen", "doctor", "stop_search_early", "ensemble", "out", "store", "workers", "ray", "objective", "limit",
+)  # fmt: skip
+PLAN = tuple(name for name in FIT if name not in AFTERWARDS)  # what a plan depends on
 CHECK = (
     "data", "task", "target", "image", "text", "label_pattern", "columns", "groups", "order", "backbone", "val", "test",
     "edits", "mute",
@@ -143,6 +144,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document on s
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="no progress on stderr", rich_help_panel=OUTPUT)]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", help="as in tame fit, from here on (default: as it was started)", metavar="N")
+]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option("--limit", help="what the delivered model may take from here on: latency=20ms", metavar="NAME=AMOUNT"),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option("--ray", help="as in tame fit, from here on (default: as it was started)", metavar="ADDRESS"),
 ]
 TrackOption = Annotated[
     list[str] | None,

@@ -187,7 +187,7 @@ def _answers(asked: tuple[Question, ...], say: Say) -> Iterator[tuple[Question, 
 
 def _told(question: Question, answer: str, say: Say) -> bool:
     found = judge(question, answer)
-    say(f"   {'Right.' if found.right else 'Not yet.'} The answer is {found.answer}. {found.why}")
+    say(f"   {'Right.' if found.right else 'Not yet.'} The answer: {found.answer}. {found.why}")
     return found.right
 
 

@@ -2,7 +2,8 @@
 
 That process reads one question a line as JSON from stdin, and writes one answer a line to stdout; it ends with its
 stdin. Each question names the study that it is about. Between questions the process trains what the lesson at hand will
-ask for. Without a study, or with one on which no lesson can be given, the demo's table stands in, and it is said why.
+ask for, and loads what other lessons need. Without a study, or with one on which no lesson can be given, the demo's
+table stands in, and it is said why.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 from PIL import Image
 
 from tame.app.drawing.picture_set import Faults, draw
@@ -29,7 +32,7 @@ from tame.app.own_studies import Outside, allowed
 from tame.core.config import StudyConfig
 from tame.core.errors import TameError
 from tame.kinds.tables.kind import TABLES
-from tame.learn.answers import answer, load_all
+from tame.learn.answers import answer, load
 from tame.learn.ground import Album, Ground, read_ground
 from tame.learn.seen import Seen
 from tame.learn.tutor import Tutor
@@ -91,6 +94,8 @@ def _drawn() -> Album:
 
 def main() -> None:
     """Answers until stdin ends."""
+    # What a lesson computes is small: threads would wait for each other, for seconds where a study trains beside it.
+    torch.set_num_threads(1)
     lines: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_hear, args=(lines,), daemon=True).start()
     serve(lines, lambda text: print(text, flush=True), lambda study: open_tutor(None if study == ANY else Path(study)))
@@ -107,17 +112,14 @@ def serve(lines: SimpleQueue[bytes], say: Callable[[str], None], tutor_of: Calla
     """Answers each line, up to an empty one; works ahead while there is none. say: hears each answer; tutor_of: opens
     the study that a question names."""
     tutors: dict[str, Tutor] = {}  # the one of the last study
-    is_loaded = False
+    ahead = threading.Thread(target=load_ahead, daemon=True)
     while True:
         own = next(iter(tutors.values()), None)
         try:
-            line = lines.get(block=own is None or (is_loaded and not own.has_work))
+            line = lines.get(block=own is None or not own.has_work)
         except Empty:
-            if own is not None and own.has_work:
-                own.work()
-            else:
-                load_all()
-                is_loaded = True
+            assert own is not None
+            own.work()
             continue
         if not line:
             return
@@ -126,13 +128,22 @@ def serve(lines: SimpleQueue[bytes], say: Callable[[str], None], tutor_of: Calla
         if study not in tutors:
             tutors = {study: tutor_of(study)}
         say(json.dumps(said(tutors[study], question), allow_nan=False))
+        if ahead.ident is None:
+            ahead.start()
+
+
+def load_ahead() -> None:
+    """Loads what takes seconds, before a lesson needs it."""
+    load()
+    import_module("torch._dynamo")  # by the first optimizer of torch
 
 
 def said(tutor: Tutor, question: dict[str, object]) -> dict[str, object]:
-    """The answer to one question, or why there is none."""
+    """The answer to one question with the mark of what it is about, or why there is none."""
     given = question.get("asked")
     try:
-        return answer(tutor, str(question.get("what")), given if isinstance(given, dict) else {})
+        found = answer(tutor, str(question.get("what")), given if isinstance(given, dict) else {})
+        return {**found, "ground": tutor.mark}
     except TameError as problem:
         return {"problem": str(problem)}
 

@@ -37,6 +37,7 @@ from tame.report.language_section import NO_ADVICE, of_language
 from tame.report.more_data_section import in_words
 from tame.report.next_steps import document, next_steps
 from tame.report.quotes_section import cut
+from tame.report.trade_section import sentences as of_price
 from tame.study.case_rows import row_of
 from tame.study.events import Row, Summary
 from tame.study.state import State, unmuted
@@ -83,6 +84,7 @@ def result_lines(result: Result, *, details: bool = False) -> RenderableType:
         _sentence(words.optimism(result)),
         *_judged(result),
         *map(_sentence, sentences(result, brief=True)),
+        *map(_sentence, of_price(result)),
         *([_sentence(in_words(result, result.more_data))] if result.more_data else []),
         *findings_lines(result.findings, total=result.all_findings, kind=result.kind),
         *_cases(result.cases),

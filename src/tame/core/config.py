@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tame.core.address import require_address
+from tame.core.address import require_address, require_ray_address
 from tame.core.codes import muted_in_toml, names_of
 from tame.core.columns import check_columns, parse_columns, toml_columns, write_columns
 from tame.core.errors import UsageError, require, unknown
+from tame.core.objectives import check_limits, parse_limits, require_objective, toml_limits, write_limits
 from tame.core.options import (
     OPTION,
     Option,
@@ -55,7 +56,10 @@ LANGUAGE_METRICS = ("bits_per_character",)
 
 
 # Said of few studies, and so not kept.
-SELDOM = ("columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers", "baseline")
+SELDOM = (
+    "columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers", "baseline", "objective", "limit",
+    "ray",
+)  # fmt: skip
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
     "target", "image", "text", "label_pattern", "columns", "groups", "order", "task", "backbone", "search", "val",
@@ -97,12 +101,9 @@ class StudyConfig:
             metavar="DATA",
         ).metadata
     )
-    task: str = field(
-        default="auto",
-        metadata=Option(
-            "auto, classification, regression, binary, multiclass or language-model", metavar="TASK", group=DATA
-        ).metadata,
-    )
+    task: str = field(default="auto", metadata=Option(
+        "auto, classification, regression, binary, multiclass or language-model", metavar="TASK", group=DATA,
+    ).metadata)  # fmt: skip
     target: str | None = field(default=None, metadata=Option(
         "the column of a table to predict", metavar="COLUMN", group=DATA,
     ).metadata)  # fmt: skip
@@ -140,17 +141,20 @@ class StudyConfig:
         default="auto",
         metadata=Option("accuracy, log_loss, roc_auc, rmse, mae, r2 and others", metavar="METRIC", group=DATA).metadata,
     )
+    objective: str | None = field(default=None, metadata=Option(
+        "choose by latency or size too: the cheapest of the recipes that are about as good as the best",
+        metavar="NAME", group=DATA,
+    ).metadata)  # fmt: skip
+    limit: Mapping[str, str] = field(default_factory=dict, metadata=Option(
+        "what the delivered model may take at most: latency=20ms, size=5MB", kind="texts", metavar="NAME=AMOUNT",
+        group=DATA, read=parse_limits, write=write_limits, toml=toml_limits,
+    ).metadata)  # fmt: skip
     # None: not said. A study begins with what its kind of data has then; in the record of a study it means none.
-    backbone: str | None = field(
-        default=None,
-        metadata=Option(
-            "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
-            "a timm name, a folder with weights, or none for a small network from scratch; for texts minilm, a folder "
-            "or none",
-            metavar="NAME",
-            group=NETWORK,
-        ).metadata,
-    )
+    backbone: str | None = field(default=None, metadata=Option(
+        "auto (for photographs the default: the pretrained network that comes with TAME), lite1, lite2, "
+        "a timm name, a folder with weights, or none for a small network from scratch; for texts minilm, a folder "
+        "or none", metavar="NAME", group=NETWORK,
+    ).metadata)  # fmt: skip
     time_s: float | None = field(default=None, metadata=Option(
         "wall clock from start to report, such as 90s or 5m", metavar="TIME", flag="time", read=read_time,
         write=write_time, group=BUDGET,
@@ -237,21 +241,19 @@ class StudyConfig:
             "examples to leave out and labels to change, from the page Data of tame ui", metavar="FILE", group=DATA
         ).metadata,
     )
-    seed: int = field(
-        default=0,
-        metadata=Option(
-            "seed for all random choices", kind="whole", metavar="N", repeated="always", group=SEARCH
-        ).metadata,
-    )
-    out: str | None = field(
-        default=None,
-        metadata=Option(
-            "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT
-        ).metadata,
-    )
+    seed: int = field(default=0, metadata=Option(
+        "seed for all random choices", kind="whole", metavar="N", repeated="always", group=SEARCH,
+    ).metadata)  # fmt: skip
+    out: str | None = field(default=None, metadata=Option(
+        "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT,
+    ).metadata)  # fmt: skip
     workers: int | None = field(default=None, metadata=Option(
         "processes that train at the same time, each with its own GPU if there are any (default: 1)", kind="whole",
         metavar="N", repeated="never", group=BUDGET,
+    ).metadata)  # fmt: skip
+    ray: str | None = field(default=None, metadata=Option(
+        "train behind Ray: local, or HOST:PORT of a cluster that you run; --workers says how many", metavar="ADDRESS",
+        repeated="never", group=BUDGET,
     ).metadata)  # fmt: skip
     store: str | None = field(default=None, metadata=Option(  # None: in the study's folder
         "keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never", group=OUTPUT,
@@ -288,8 +290,11 @@ class StudyConfig:
         require(self.val is None or self.val != self.test, f"val and test cannot both be {self.val!r}")
         check_columns(self.columns)
         _check_text(self)
+        _check_prices(self)
         if self.store is not None:
             require_address(self.store)
+        if self.ray is not None:
+            require_ray_address(self.ray)
         Recipe().but(self.set)
         require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
         _check_space(self)
@@ -314,7 +319,7 @@ class StudyConfig:
     def to_json(self) -> dict[str, object]:
         """Plain values that `from_json` turns back into this config, by the names that older versions know."""
         plain = {**asdict(self), "set": dict(self.set), "space": list(self.space), "start_from": list(self.start_from),
-                 "mute": list(self.mute)}  # fmt: skip
+                 "mute": list(self.mute), "limit": dict(self.limit)}  # fmt: skip
         unsaid = [name for name in SELDOM if not plain[name]]
         unsaid += [*([] if self.doctor else ["doctor"]), *(["ensemble"] if self.ensemble is None else []),
                    *([] if self.more_data else ["more_data"])]  # fmt: skip
@@ -349,6 +354,17 @@ def _check_text(config: StudyConfig) -> None:
         require(getattr(config, name) != config.text, f"column {config.text!r} cannot be both the text and the {name}")
     kind = config.columns.get(config.text, "text")
     require(kind == "text", f"column {config.text!r} is given as the text and as {kind}; keep one of them")
+
+
+def _check_prices(config: StudyConfig) -> None:
+    """Raises UsageError for objectives and limits that are none, or that contradict the rest."""
+    if config.objective is not None:
+        require_objective(config.objective)
+        several = "several networks take several times as much as one; give only one of ensemble and objective"
+        require(not config.ensemble, several)
+    check_limits(config.limit)
+    alone = config.objective is None and not config.limit
+    require(alone or config.task != LANGUAGE, "objective and limit are not for language models; leave them out")
 
 
 def _check_numbers(config: StudyConfig) -> None:

@@ -100,6 +100,8 @@ def from_plain(kind: type[T], plain: object, *, what: object, error: type[TameEr
             return msgspec.convert(plain.parsed(), kind)
     except msgspec.ValidationError as problem:
         raise error(f"{what} is damaged: {problem}") from None
+    except UnicodeEncodeError:  # where a number is wanted, such a text is tried as one
+        raise error(f"{what} is damaged: a text in it is not Unicode") from None
 
 
 @cache

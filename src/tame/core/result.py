@@ -34,6 +34,7 @@ from tame.core.result_parts import (
     MoreData,
     RestWorth,
     Task,
+    Trade,
     UnlikeRow,
     Validation,
     Winner,
@@ -42,7 +43,7 @@ from tame.core.space import Space
 
 Plain = Mapping[str, Any]  # JSON values
 SPARSE = ("data_facts", "fine_tuning")  # parts that leave out missing values
-UNSAID = ("optimism_interval", "ensemble", "unlike", "more_data", "edits", "quotes")  # where there are none
+UNSAID = ("optimism_interval", "ensemble", "trade", "unlike", "more_data", "edits", "quotes")  # where there are none
 NAMES = {"per_class": {"name": "class"}, "bins": {"start": "from", "end": "to"}}  # fields with another name in JSON
 MAYBE = ("confusion", "mistakes", "calibration", "costs", "refusal", "temperature")  # parts of a classification
 INPUT_KINDS = ("number", "category", "boolean", "date")  # kinds of columns that older versions used as inputs
@@ -69,6 +70,7 @@ class Result:
     winner: Winner
     finalists: tuple[FinalistRow, ...]
     ensemble: EnsembleRow | None = None  # None where none was tried
+    trade: Trade | None = None  # None where it was not asked what a model takes
     unlike: UnlikeRow | None = None  # None where the model cannot tell
     more_data: MoreData | None = None  # None where it was not asked for
     edits: EditCounts | None = None  # None where the data was not edited

@@ -165,6 +165,39 @@ class FinalistRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PricedRow:
+    """What a finalist takes once it is delivered. value: its validation metric; latency_s: of one example alone;
+    is_on_front: whether no other one is as good and takes as little, and better in one of both."""
+
+    from_trial: int
+    value: float
+    latency_s: float
+    size_bytes: int
+    is_within: bool
+    is_on_front: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """A choice that counts what a model takes. limits: in seconds and bytes, by objective; latency_s, size_bytes: of
+    what is delivered. instead_of: the trial that would have won by its metric alone, None if it has won; difference: of
+    the winner's validation metric from its."""
+
+    objective: str | None
+    limits: Mapping[str, float]
+    latency_s: float
+    size_bytes: int
+    instead_of: int | None = None
+    difference: Difference | None = None
+    rows: tuple[PricedRow, ...] = ()
+
+    @property
+    def by(self) -> str:
+        """By what the finalists are laid out beside their metric."""
+        return self.objective or next(iter(self.limits))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestWorth:
     """What continuing the search was worth: the best loss, the gain of as many epochs again, and the noise.
 

@@ -46,7 +46,7 @@ def what_it_says(seen: Seen, rng: Rng) -> Question:
         "sound": "That it sounds like those texts", "true": "That what it writes about them is true",
         "law": "That it knows the subject better than before", "none": "That it has forgotten nothing",
     }  # fmt: skip
-    why = "Foretelling the next word well is sounding alike. Whether it is true was never measured."
+    why = "To predict the next word well is to sound alike. Whether it is true was never measured."
     return choice(
         "After adapting, a model needs fewer bits on texts of a kind that it had not seen. What does that show?",
         options, "sound", why=why, rng=rng,

@@ -5,48 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 
-from tame.core.errors import UsageError, require, unknown
+from tame.core.errors import UsageError, unknown
 from tame.core.plain import from_plain, to_plain
-from tame.learn import (
-    of_backprop,
-    of_batches,
-    of_descent,
-    of_fit,
-    of_losses,
-    of_luck,
-    of_optimizers,
-    of_search,
-    of_texts,
-    of_transfer,
-)
 from tame.learn.tutor import ASKS, Plain, Tutor
 
+# Each registers the answers of a lesson or two, and is loaded when one of them is asked for. The last ones load what
+# takes seconds: the optimizers of torch, scikit-learn.
 MODULES = (
-    of_backprop,
-    of_batches,
-    of_descent,
-    of_fit,
-    of_losses,
-    of_luck,
-    of_optimizers,
-    of_search,
-    of_texts,
-    of_transfer,
-)  # that register answers
-
-LATER = "tame.learn.of_bees"  # registers too, but loads scikit-learn and timm, which takes seconds
+    "of_descent", "of_fit", "of_batches", "of_losses", "of_optimizers", "of_backprop", "of_luck", "of_search",
+    "of_texts", "of_transfer", "of_bees", "of_augment",
+)  # fmt: skip
 
 
-def load_all() -> None:
-    """Loads what the first question of every lesson needs."""
-    import_module(LATER)
+def load(what: str = "") -> None:
+    """Loads the modules up to the one that answers a question; all of them where there is none such."""
+    for name in MODULES:
+        if what in ASKS:
+            return
+        import_module(f"tame.learn.{name}")
 
 
 def answer(tutor: Tutor, what: str, given: Mapping[str, object]) -> Plain:
     """The answer to a question. Raises UsageError for one that cannot be asked, or whose details do not fit."""
+    load(what)
     if what not in ASKS:
-        load_all()
-    require(what in ASKS, unknown("question of a lesson", what, ASKS))
+        raise UsageError(unknown("question of a lesson", what, ASKS))
     kind, reply = ASKS[what]
     found: Plain = to_plain(reply(tutor, from_plain(kind, given, what="what is asked", error=UsageError)))
     return found

@@ -67,10 +67,11 @@ class Problem:
 
     def predict(self, weights: Tensor, x: Tensor | None = None) -> Tensor:
         """(M, N, C) the outputs of M networks. weights: (M, P)."""
-        cut = self.outputs * self.x.shape[1]
-        matrix = weights[:, :cut].view(len(weights), self.outputs, -1)
-        outputs: Tensor = (self.x if x is None else x) @ matrix.transpose(1, 2) + weights[:, None, cut:]
-        return outputs
+        inputs, members = self.x.shape[1], len(weights)
+        cut = self.outputs * inputs
+        # One product for all networks: batched, the examples would be copied for each of them.
+        product = (self.x if x is None else x) @ weights[:, :cut].reshape(-1, inputs).T
+        return product.view(-1, members, self.outputs).transpose(0, 1) + weights[:, None, cut:]
 
     def losses(self, outputs: Tensor) -> Tensor:
         """(M,) the loss of these outputs (M, N, C) of all examples."""
@@ -80,7 +81,8 @@ class Problem:
         """(M,) and (M, P): the loss on these examples, and its gradient."""
         x = self.x[rows]
         loss, slope = self._loss(self.predict(weights, x), rows)
-        return loss, torch.cat([(slope.transpose(1, 2) @ x).flatten(1), slope.sum(dim=1)], dim=1)
+        of_weights = slope.transpose(1, 2).reshape(-1, len(x)) @ x
+        return loss, torch.cat([of_weights.view(len(weights), -1), slope.sum(dim=1)], dim=1)
 
     def _loss(self, outputs: Tensor, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
         each = torch.ones(len(outputs), dtype=outputs.dtype)

@@ -28,7 +28,6 @@ from tame.evaluate.score import Judged, judged_from
 from tame.learn.ground import Album
 from tame.learn.seen import Seen, SeenTrial
 from tame.parts.activations import ACTIVATIONS
-from tame.parts.backbones import open_backbone
 from tame.parts.optimizers import plain_optimizer
 from tame.trial.draws import same_chance
 
@@ -119,10 +118,7 @@ class Exercise:
         for k in range(len(self.album.classes)):
             own = self.x[self.target == k][:SHOWN].permute(0, 2, 3, 1).numpy()
             rows.append(np.concatenate([*own, *[np.zeros_like(own[0])] * (SHOWN - len(own))], axis=1))
-        large = Image.fromarray(np.concatenate(rows)).resize((2 * SHOWN * SIDE, 2 * len(rows) * SIDE))
-        kept = io.BytesIO()
-        large.save(kept, "PNG")
-        return f"data:image/png;base64,{base64.b64encode(kept.getvalue()).decode()}"
+        return as_png(np.concatenate(rows))
 
     def judged(self, outputs: np.ndarray, rows: np.ndarray) -> Judged:
         """The answers about these pictures. outputs: (n, C) of all."""
@@ -156,6 +152,8 @@ class Exercise:
     @cached_property
     def pretrained(self) -> np.ndarray:
         """(n, C) the outputs of a linear head on the features of a network that has seen a million photographs."""
+        from tame.parts.backbones import open_backbone  # timm takes seconds to load, and only the exam needs it
+
         backbone = open_backbone(PRETRAINED, cache=self._cache)
         mean, std = (torch.tensor(backbone.config[name]).view(1, 3, 1, 1) * 255 for name in ("mean", "std"))
         pixels = central_pixels(self.pictures, size=LARGE, crop=1.0)
@@ -175,6 +173,14 @@ class Exercise:
         with torch.no_grad():
             found: np.ndarray = head(features).double().numpy()
         return found
+
+
+def as_png(pixels: np.ndarray) -> str:
+    """A picture (H, W, 3) of bytes, twice as large, as a data address."""
+    height, width, _ = pixels.shape
+    kept = io.BytesIO()
+    Image.fromarray(pixels).resize((2 * width, 2 * height)).save(kept, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(kept.getvalue()).decode()}"
 
 
 class ThreeConvolutions(nn.Module):

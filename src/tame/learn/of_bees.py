@@ -266,14 +266,15 @@ STORIES: dict[str, Callable[[Exercise], Story]] = {
 def change(tutor: Tutor, given: Bet) -> Plain:
     """What one change does, with several seeds; right is who said so before."""
     require(given.change in CHANGES, unknown("change", given.change, CHANGES))
-    field, to = CHANGES[given.change]
+    bet, (field, to) = _bet(given), CHANGES[given.change]
     found = _effect(exercise_of(tutor), Changed(field, to), How())
-    return {**_told(found), "right": _bet(given) == _outcome(found)}
+    return {**_told(found), "right": bet == _outcome(found)}
 
 
 @asked("doctor", Bet)
 def doctor(tutor: Tutor, given: Bet) -> Plain:
     """What the doctor says of a training that is too long, the first change that it prescribes, and what that does."""
+    bet = _bet(given)
     own, long = exercise_of(tutor), How(USUAL.but({"epochs": LONG}))
     findings = findings_of(own.as_trial(long), own.seen().facts)
     curve = {"trial": 0, "points": [point[:3] for point in own.trained(long).points]}
@@ -285,18 +286,18 @@ def doctor(tutor: Tutor, given: Bet) -> Plain:
     found = _effect(own, tried[0], long)
     return {
         **_told(found), "curve": curve, "finding": inert(sentence(treated.title)), "field": tried[0].field,
-        "to": tried[0].to, "right": _bet(given) == _outcome(found),
+        "to": tried[0].to, "right": bet == _outcome(found),
     }  # fmt: skip
 
 
 @asked("exam", Bet)
 def exam(tutor: Tutor, given: Bet) -> Plain:
     """The pictures that nothing has seen: the network from scratch, and a head on a pretrained one."""
-    own = exercise_of(tutor)
+    bet, own = _bet(given), exercise_of(tutor)
     scratch, pretrained = own.of_attempt(How(), own.exam), own.judged(own.pretrained, own.exam)
     found = difference("accuracy", pretrained, scratch, seed=0)
     return {**_told(found), "scratch": _score(scratch), "pretrained": _score(pretrained),
-            "right": _bet(given) == _outcome(found)}  # fmt: skip
+            "right": bet == _outcome(found)}  # fmt: skip
 
 
 def _effect(own: Exercise, change_: Changed, before: How) -> Difference:

@@ -52,9 +52,13 @@ class Progress:
         return replace(self, cards={**self.cards, anchor: Card(box, due)})
 
     def due(self, today: date) -> list[Term]:
-        """The cards for today: those that are due, the longest overdue first, then those never seen."""
-        every = general_terms()
-        old = [each for each in every if each.anchor in self.cards and self.cards[each.anchor].due <= today.isoformat()]
+        """The cards for today: those that are due, the longest overdue first, then those never seen.
+
+        One that would be due later than any can be was turned while the clock was wrong: it is due now.
+        """
+        every, latest = general_terms(), (today + timedelta(days=DAYS[-1])).isoformat()
+        known = [each for each in every if each.anchor in self.cards]
+        old = [each for each in known if not today.isoformat() < self.cards[each.anchor].due <= latest]
         old.sort(key=lambda each: self.cards[each.anchor].due)
         return old + [each for each in every if each.anchor not in self.cards]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from tame.core.rng import stream
-from tame.learn import about_curves, about_texts, about_training
 from tame.learn.question import MAKERS, Question
 from tame.learn.seen import Seen
 
 MANY = 3  # questions of a round
 TURNS = 4  # draws for each of them: some say what was said before
-MODULES = (about_curves, about_texts, about_training)  # that register questions
+
+for _name in ("about_curves", "about_texts", "about_training"):  # that register questions
+    import_module(f"tame.learn.{_name}")
 
 
 def questions(lesson: str, seen: Seen, *, seed: int, many: int = MANY) -> tuple[Question, ...]:

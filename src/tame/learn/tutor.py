@@ -3,6 +3,7 @@ never sent before its answer has come."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +55,15 @@ class Tutor:
         self.ground, self.given, self._say = ground, seen, say
         self.is_growing = not self.is_readable  # whether a lesson needs the population
         self.is_reading = False  # whether one needs the tiny language model
+
+    @cached_property
+    def mark(self) -> str:
+        """Differs wherever the examples or the trials do: a page that began with others must not go on with these."""
+        own, found = self.ground, hashlib.sha256(self.given.name.encode("utf-8", "surrogateescape"))
+        for each in (own.x, own.y, own.x_valid, own.y_valid):
+            found.update(each.numpy().tobytes())
+        found.update(repr([(each.number, len(each.points)) for each in self.given.trials]).encode())
+        return found.hexdigest()[:16]
 
     @cached_property
     def _other(self) -> Ground:

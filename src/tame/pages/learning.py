@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import secrets
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 Plain = dict[str, object]
 WAIT_S = 60.0  # for an answer that somebody else waits for
 DEMO = Path("demo")  # what the process is told without a study: all studies have whole paths
+MOST_ROUNDS = 16  # of questions, whose study is kept as it was when they were asked
+CHANGED = "the study has gone on since this was asked; ask for other questions"
 ANY = Path()  # the one process answers for all studies, so that it stays warm from one to the next
 
 
@@ -65,6 +69,7 @@ class Learning:
         self._is_open = settings.progress is not None and not settings.is_read_only
         self._helper = Helper(settings.lessons) if settings.lessons else None
         self._seen: dict[Path, Seen] = {}  # of what the process was asked about
+        self._rounds: OrderedDict[tuple[str, str, int], Seen] = OrderedDict()  # by lesson, study and seed
         self._lock = threading.Lock()  # of the progress
 
     @property
@@ -113,17 +118,21 @@ class Learning:
 
     async def api_questions(self, request: Request) -> Response:
         own, seed = _lesson(request.path_params["name"]), _seed(request.query_params.get("seed", ""))
-        asked = await self._questions(own, request.query_params.get("study", ""), seed)
-        rows = [{"text": each.text, "options": each.options, "curve": curve} for each, curve in asked]
+        asked = await asyncio.to_thread(self._questions, own, request.query_params.get("study", ""), seed)
+        rows = [
+            {"text": each.text, "options": each.options, "curve": curve, "mark": _mark(each)} for each, curve in asked
+        ]
         return JSONResponse({"seed": str(seed), "questions": rows})
 
     async def api_answer(self, request: Request) -> Response:
         """Judges an answer by a key that is computed again."""
         given, own = await _read(request), _lesson(request.path_params["name"])
         seed, number = _seed(str(given.get("seed", ""))), given.get("number")
-        asked = await self._questions(own, str(given.get("study", "")), seed)
-        if not isinstance(number, int) or not 0 <= number < len(asked):
+        asked = await asyncio.to_thread(self._questions, own, str(given.get("study", "")), seed)
+        if type(number) is not int or number < 0:
             raise HTTPException(400, "there is no such question")
+        if number >= len(asked) or given.get("mark") != _mark(asked[number][0]):
+            raise UsageError(CHANGED)
         found = judge(asked[number][0], given.get("answer"))
         await asyncio.to_thread(self._keep, partial(_answered, lesson=own.name, right=found.right))
         return JSONResponse({**to_plain(found), "curve": asked[number][1]})
@@ -134,7 +143,7 @@ class Learning:
         asked = given.get("asked")
         if self._helper is None or not isinstance(asked, dict):
             raise HTTPException(400, "what is asked for cannot be read")
-        about = self._about(str(given.get("study", "")), own)
+        about = await asyncio.to_thread(self._asked_about, str(given.get("study", "")), own)
         question = {"what": request.path_params["what"], "asked": asked}
         found = await asyncio.to_thread(self._ask, about, question)
         if isinstance(found.get("right"), bool):
@@ -149,7 +158,7 @@ class Learning:
     async def api_card(self, request: Request) -> Response:
         given = await _read(request)
         anchor, known = given.get("anchor"), given.get("known")
-        due = {each.anchor for each in Progress().due(_today())}
+        due = [each.anchor for each in Progress().due(_today())]  # what is sent may be of any type
         if anchor not in due or not isinstance(known, bool):
             raise HTTPException(400, "there is no such card")
         turn = partial(_turned, anchor=str(anchor), known=known)
@@ -161,17 +170,33 @@ class Learning:
             raise HTTPException(403, "these pages only show; they were started so that nothing can be changed")
         return JSONResponse({"forgot": await asyncio.to_thread(forget_progress, self._folder)})
 
-    async def _questions(self, own: Lesson, study: str, seed: int) -> list[tuple[Question, Plain | None]]:
-        """The questions of a round, each with the curve that it is about."""
-        about = self._about(study, own)
-        seen = self._of(about)
-        if seen is None or len(seen.readable) < LEAST_TRIALS:
-            seen = await asyncio.to_thread(self._computed, about) or seen
+    def _questions(self, own: Lesson, study: str, seed: int) -> list[tuple[Question, Plain | None]]:
+        """The questions of a round, each with the curve that it is about: of the study as it was when it began."""
+        place = (own.name, study, seed)
+        seen = self._rounds.get(place)
         if seen is None:
-            raise UsageError("no study can be asked about, and no process that could train one")
+            seen = self._rounds[place] = self._to_ask_about(self._asked_about(study, own))
+            while len(self._rounds) > MOST_ROUNDS:
+                self._rounds.popitem(last=False)
         by_number = {each.number: each for each in seen.trials}
         asked = questions(own.name, seen, seed=seed)
         return [(each, None if each.trial is None else _curve(by_number[each.trial])) for each in asked]
+
+    def _to_ask_about(self, about: About) -> Seen:
+        """The study, or what the process sees where its curves cannot be read."""
+        seen = self._of(about)
+        if seen is None or len(seen.readable) < LEAST_TRIALS:
+            seen = self._computed(about) or seen
+        if seen is None:
+            raise UsageError("no study can be asked about, and no process that could train one")
+        return seen
+
+    def _asked_about(self, study: str, own: Lesson) -> About:
+        """The same for what a page asks that is open already: nothing may take the place of its study unseen."""
+        found = self._about(study, own)
+        if study not in ("", "demo") and found.shelf is None:
+            raise UsageError(f"{found.why} Load this page again, and the demo stands in")
+        return found
 
     def _about(self, study: str, own: Lesson | None) -> About:
         """What a lesson is about: the study that was named, or else the newest one that can be used."""
@@ -280,6 +305,12 @@ def _lesson(name: str) -> Lesson:
         return lesson(name)
     except UsageError as problem:
         raise HTTPException(404, str(problem)) from None
+
+
+def _mark(question: Question) -> str:
+    """Differs wherever what is asked does."""
+    said = json.dumps([question.text, question.options])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _curve(trial: SeenTrial) -> Plain:

@@ -363,7 +363,7 @@ _SAID: Mapping[str, Teller] = {
     "delivered": _plain("The model was delivered"), "worker_restarted": _plain("Training was restarted", "how"),
     "stopped": _plain("The study was stopped"), "ended": _plain("It ended without a result", "why"),
     "result": _plain("The study is finished"), "imported": _plain("Trials were imported"),
-    "clock": _plain("It was given another clock"),
+    "clock": _plain("It was given another clock"), "limits": _plain("It was given other limits"),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from tame.core.result import Result
 from tame.kinds.known import KINDS
 from tame.report import formats, words
 from tame.report.delivered_section import of_export, sentences
+from tame.report.trade_section import sentences as of_price
 
 # What a hub calls a task; it has no name for numbers from pictures or texts.
 PIPELINES = (
@@ -66,7 +67,7 @@ def model_card(result: Result, exports: Sequence[Exported] = (), hub: OnHub | No
         f"{formats.sentence(words.verdict(result))}",
         *([formats.sentence(edited)] if (edited := words.edited(result)) else []),
         f"{own.takes} {_limit(result)}",
-        *([" ".join(told)] if (told := sentences(result)) else []),
+        *([" ".join(told)] if (told := [*sentences(result), *of_price(result)]) else []),
         *(formats.inert(formats.sentence(of_export(each))) for each in exports),
         f"```\n{words.predict_command(replace(result, study='MODEL_FOLDER'), str)}\n```",
     ]

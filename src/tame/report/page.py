@@ -35,6 +35,7 @@ from tame.report.quotes_section import QuotesSection, of_texts
 from tame.report.search_section import EngineRow, Search, Training, has_tuning
 from tame.report.svg import HALF, both
 from tame.report.test_section import ClassSection, NumberSection
+from tame.report.trade_section import TradeSection, of_trade
 
 FIRST_FINDINGS = 3  # on the first screen
 UP = Markup('<a class="up" href="#sections" aria-label="To the list of sections">↑</a>')
@@ -99,6 +100,7 @@ class Page:
     language: LanguageSection | None
     texts: QuotesSection | None
     delivered: DeliveredSection
+    trade: TradeSection | None
     more_data: MoreDataSection | None
     data: DataSection
     mattered: ImportanceSection
@@ -210,6 +212,7 @@ def view(result: Result, history: History, thumbnails: Mapping[str, bytes], expo
         language=language,
         texts=of_texts(result),
         delivered=delivered,
+        trade=of_trade(result),
         more_data=of_more_data(result),
         data=data_section.of_data(result),
         mattered=importance_section.of_search(result, history),
@@ -237,6 +240,7 @@ def _sections(result: Result, classes: ClassSection | None, own: DeliveredSectio
     tuned = [("tuning", "Fine-tuning")] if has_tuning(result) else []
     more = [("findings", "All findings")] if len(result.findings) > FIRST_FINDINGS else []
     sure = [("delivered", "What is delivered")] if own.said or own.sure else []
+    sure += [("trade", "What it takes")] if result.trade else []
     sure += [("more-data", "Would more data help?")] if result.more_data else []
     return [
         ("result", "Result"), *first, *sure, ("data", "Data and split"), ("curves", "Learning curves"), *tried,

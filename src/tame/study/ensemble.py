@@ -18,6 +18,7 @@ from tame.evaluate.temperature import LEAST_EXAMPLES, tempered
 from tame.kinds.kind import Data
 from tame.kinds.known import KINDS
 from tame.study.finalist import Finalist, fold_values
+from tame.study.pricing import limits_of, price
 from tame.study.session import Study
 
 MOST = 8  # networks that judge together
@@ -90,18 +91,19 @@ def chosen(study: Study, data: Data, plain: Sequence[Finalist], winner: Finalist
     plain: the finalists before their temperature. What was fine-tuned judges alone: each such network has its own
     backbone or encoder, and a model holds one. Two ensembles are tried. The members of one are the first networks of
     the winner and of each finalist whose loss is not shown to be higher than the lowest, then their second ones, 8 at
-    most: none is picked by how well it does. Those of the other are picked one by one among all networks of finalists,
-    and judged by examples that they were not picked on. The one with the lower loss is delivered if that is really
-    lower than that of one network of the winner, and its metric not really worse.
+    most, or as many as keep within the limits of the study: none is picked by how well it does. Those of the other are
+    picked one by one among all networks of finalists, and judged by examples that they were not picked on. The one with
+    the lower loss is delivered if that is really lower than that of one network of the winner, and its metric not
+    really worse. With an objective, one network is delivered.
     Source: Lakshminarayanan, Pritzel and Blundell, Simple and scalable predictive uncertainty estimation using deep
     ensembles (2017).
     """
     asked, seed = study.config.ensemble, study.config.seed
-    if not (KINDS.get(data.kind).ensembles if asked is None else asked):
+    if not (KINDS.get(data.kind).ensembles if asked is None else asked) or study.config.objective is not None:
         return Chosen(winner)
     if winner.recipe.model.unfrozen:
         return Chosen(winner)
-    tried = _tried([each for each in plain if not each.recipe.model.unfrozen], winner, loss, seed=seed)
+    tried = _tried(study, data, [each for each in plain if not each.recipe.model.unfrozen], winner, loss)
     if tried is None:
         return Chosen(winner)
     found, (judged,) = tempered([tried.judged], seed=seed)
@@ -125,9 +127,10 @@ class _Tried:
     optimism: float = 0.0
 
 
-def _tried(plain: Sequence[Finalist], winner: Finalist, loss: str, *, seed: int) -> _Tried | None:
-    """The better one of the two ensembles; None where there is none of two networks."""
-    level = _members(plain, winner, loss, seed=seed)
+def _tried(study: Study, data: Data, plain: Sequence[Finalist], winner: Finalist, loss: str) -> _Tried | None:
+    """The better one of the two ensembles within the limits; None where there is none of two networks."""
+    seed = study.config.seed
+    level = _within(study, data, _members(plain, winner, loss, seed=seed))
     usual = _Tried(tuple(trial for trial, _ in level), mean_of([own for _, own in level])) if len(level) > 1 else None
     every = [(trial, own) for each in plain for trial, own in zip(each.trials, each.each, strict=True)]
     if len(every) < 2 or len(every[0][1].ids) < LEAST_EXAMPLES:
@@ -136,7 +139,10 @@ def _tried(plain: Sequence[Finalist], winner: Finalist, loss: str, *, seed: int)
     found = picked_fairly([own for _, own in every], loss, most=MOST, seed=seed)
     if len(found.members) < 2 or (usual is not None and measure(loss, usual.judged) <= measure(loss, found.judged)):
         return usual
-    return _Tried(tuple(every[place][0] for place in found.members), found.judged, found.optimism)
+    members = [every[place] for place in found.members]
+    if len(_within(study, data, members)) < len(members):  # fewer of them would be others
+        return usual
+    return _Tried(tuple(trial for trial, _ in members), found.judged, found.optimism)
 
 
 def _members(plain: Sequence[Finalist], winner: Finalist, loss: str, *, seed: int) -> list[tuple[Trial, Judged]]:
@@ -147,6 +153,16 @@ def _members(plain: Sequence[Finalist], winner: Finalist, loss: str, *, seed: in
     level = [first, *(each for each in rest if each is ranked[0] or not _is_behind(ranked[0], each, loss, seed=seed))]
     rounds = zip_longest(*(zip(each.trials, each.each, strict=True) for each in level))
     return [member for each in rounds for member in each if member is not None][:MOST]
+
+
+def _within(study: Study, data: Data, members: list[tuple[Trial, Judged]]) -> list[tuple[Trial, Judged]]:
+    """As many of these networks, from the first on, as keep together within the limits of the study."""
+    limits = limits_of(study)
+    while limits and len(members) > 1:
+        if price(study, data, [trial.recipe for trial, _ in members]).within(limits):
+            break
+        members = members[:-1]
+    return members
 
 
 def _is_behind(best: Finalist, each: Finalist, loss: str, *, seed: int) -> bool:

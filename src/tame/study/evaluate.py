@@ -9,14 +9,14 @@ import numpy as np
 from tame.core.evaluation import Difference
 from tame.core.records import Finding, Score
 from tame.core.result import Result
-from tame.evaluate.score import NUMBERS, Judged, difference, guesses, measure, score
+from tame.evaluate.score import NUMBERS, Judged, difference, guesses, score
 from tame.kinds.kind import Data
 from tame.monitor.remedies import CHANGES
 from tame.study.consistency import require_consistent
 from tame.study.delivery import Tested, deliver, open_sealed
 from tame.study.ensemble import Chosen, chosen
 from tame.study.events import Judgements
-from tame.study.finalist import MANY, Finalist, at_temperature, best_of, together
+from tame.study.finalist import Finalist, at_temperature, together
 from tame.study.judgements import judgements
 from tame.study.more_data import more_data
 from tame.study.plan import Plan
@@ -24,6 +24,7 @@ from tame.study.result import loss_of, make_result, with_findings
 from tame.study.score_findings import score_findings
 from tame.study.session import Study
 from tame.study.state import findings_events
+from tame.study.trade import winner_of
 
 CUT_SHORT = "cut_short"
 WITHOUT_TWINS = "score_without_twins"
@@ -34,7 +35,7 @@ def evaluate(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -
     plain = [*frozen, *_tuned(study, data, plan)]
     own = [at_temperature(data, each, seed=study.config.seed) for each in plain]
     default = next((f for f in own[: len(frozen)] if study.history.trials[f.from_trial].is_default), None)
-    winner = _winner(study, data, own)
+    winner = winner_of(study, data, own, loss=loss_of(data.task))
     decided = chosen(study, data, plain, winner, loss=loss_of(data.task))
     study.keep(*findings_events(_cut_short(study, winner, default)))
     more_data(study, data, plan, next(f for f in plain if f.trials == winner.trials), loss=loss_of(data.task))
@@ -79,25 +80,6 @@ def _tuned(study: Study, data: Data, plan: Plan) -> list[Finalist]:
         return []
     trial = study.history.trials[judged.trial]
     return [together(study, data, plan, trial, [trial])]
-
-
-def _winner(study: Study, data: Data, finalists: Sequence[Finalist]) -> Finalist:
-    """The finalist with the best metric.
-
-    On few examples the metric is too coarse: there the lowest loss wins among those whose metric does not really differ
-    from the best. The loss is that of one network, which is what is delivered: together several seeds have a lower one,
-    and most so those of a recipe whose networks vary most.
-    """
-    best, seed = best_of(data.metric, finalists), study.config.seed
-    if len(best.judged.ids) >= MANY:
-        return best
-    level = [f for f in finalists if not difference(data.metric, best.judged, f.judged, seed=seed).is_real]
-    return min(level or [best], key=lambda f: (_loss_of_one(data, f), f.from_trial))
-
-
-def _loss_of_one(data: Data, finalist: Finalist) -> float:
-    """The loss of one network of a finalist on the validation examples, on average over its seeds."""
-    return float(np.mean([measure(loss_of(data.task), each) for each in finalist.each]))
 
 
 def _cut_short(study: Study, winner: Finalist, default: Finalist | None) -> list[Finding]:

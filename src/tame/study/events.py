@@ -241,6 +241,25 @@ class MoreSeeds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecipePriced:
+    """What a network takes once it is delivered, or several together. shape: all that it depends on, as a text;
+    latency_s: of one example alone; size_bytes: of its files."""
+
+    event_kind: ClassVar[str] = "priced"
+    shape: str = ""
+    latency_s: Number = 0.0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsChanged:
+    """A resume gave the study other limits, by objective; they take the place of those before."""
+
+    event_kind: ClassVar[str] = "limits"
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TuningJudged:
     """Whether fine-tuning is kept, and why; the difference from the best frozen network if it was trained."""
 
@@ -425,12 +444,15 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkersHired:
-    """Several workers train from here on. threads: of each while all of them train; gpus: one for each, or none."""
+    """Several workers train from here on. threads: of each while all of them train; gpus: one for each, or none; ray:
+    "local" or the address of a cluster, None where they are children of the coordinator."""
 
     event_kind: ClassVar[str] = "workers"
+    sparse: ClassVar[frozenset[str]] = frozenset({"ray"})
     workers: int = 1
     threads: int = 1
     gpus: tuple[str, ...] = ()
+    ray: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -501,9 +523,9 @@ class Imported:
 
 StudyEvent = (
     Opened | Edited | Clock | PlanEvent | SetUpProbed | SpaceKept | SpaceAsked | Asked | Answered | Region | Rest
-    | Prescribed | Remedied | SearchEnded | FinalistsChosen | MoreSeeds | TuningJudged | MoreDataJudged | SealOpened
-    | Judgements | Delivered | Forecast | ForecastCorrected | HowChosen | MeasurementKept | EnginesUsed | Trained
-    | WorkersHired | WorkerRestarted | Summary | Stopped | Ended | Imported
+    | Prescribed | Remedied | SearchEnded | FinalistsChosen | MoreSeeds | RecipePriced | LimitsChanged | TuningJudged
+    | MoreDataJudged | SealOpened | Judgements | Delivered | Forecast | ForecastCorrected | HowChosen | MeasurementKept
+    | EnginesUsed | Trained | WorkersHired | WorkerRestarted | Summary | Stopped | Ended | Imported
 )  # fmt: skip
 
 # The study's state holds the last event of each kind, under the name of the kind, and all cases.
@@ -511,9 +533,9 @@ EVENTS: Mapping[str, type[StudyEvent]] = {
     kind.event_kind: kind
     for kind in (
         Opened, Edited, Clock, PlanEvent, SetUpProbed, SpaceKept, SpaceAsked, Asked, Answered, Region, Rest, Prescribed,
-        Remedied, SearchEnded, FinalistsChosen, MoreSeeds, TuningJudged, MoreDataJudged, SealOpened, Judgements,
-        Delivered, Forecast, ForecastCorrected, HowChosen, MeasurementKept, EnginesUsed, Trained, WorkersHired,
-        WorkerRestarted, Summary, Stopped, Ended, Imported,
+        Remedied, SearchEnded, FinalistsChosen, MoreSeeds, RecipePriced, LimitsChanged, TuningJudged, MoreDataJudged,
+        SealOpened, Judgements, Delivered, Forecast, ForecastCorrected, HowChosen, MeasurementKept, EnginesUsed,
+        Trained, WorkersHired, WorkerRestarted, Summary, Stopped, Ended, Imported,
     )
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ from tame.study.clock import too_short
 from tame.study.events import FinalistsChosen, MoreSeeds
 from tame.study.finalist import MANY, Finalist, together
 from tame.study.plan import Plan
+from tame.study.pricing import measure_best, preferred
 from tame.study.reserve import (
     CLOCKLESS_SEEDS,
     FIELDS,
@@ -40,6 +41,7 @@ def finalists(study: Study, data: Data, plan: Plan) -> list[Finalist]:
     Raises NothingTrainedError or BudgetError if no recipe was trained at all.
     """
     _require_trained(study)
+    measure_best(study, data, _ranked(study, plan))
     study.stage(4, "training the finalists again with fresh seeds")
     wanted = _wanted(study, plan)
     more, each_s = _further_seeds(study, plan, wanted)
@@ -215,7 +217,20 @@ def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
     Ranked by validation loss; with enough examples, every other one by the metric, starting with the first: a network
     may become overconfident while its metric still improves.
     """
-    trials = [*searched(study.history), *study.state.kept_remedies]
+    ranked = preferred(study, _ranked(study, plan))
+    best = ranked[:count]
+    default = next((t for t in _candidates(study) if t.is_default), None)
+    out = default is None or default in best or default.state == "diverged" or not default.curve.points
+    return best if out or default is None else [*best, default]
+
+
+def _candidates(study: Study) -> list[Trial]:
+    return [*searched(study.history), *study.state.kept_remedies]
+
+
+def _ranked(study: Study, plan: Plan) -> list[Trial]:
+    """The trials of the search that may be delivered, the best first."""
+    trials = _candidates(study)
     ended = [t for t in trials if t.state == "complete"]
     by_loss = sorted(ended, key=_loss) or sorted(
         (t for t in trials if t.curve.points), key=lambda t: (-t.epochs, _loss(t))
@@ -225,10 +240,7 @@ def best_trials(study: Study, plan: Plan, count: int) -> list[Trial]:
         by_metric = sorted(ranked, key=lambda t: _metric(t, plan))
         pairs = zip(by_metric, ranked, strict=True)
         ranked = list({trial.number: trial for pair in pairs for trial in pair}.values())
-    best = ranked[:count]
-    default = next((t for t in trials if t.is_default), None)
-    out = default is None or default in best or default.state == "diverged" or not default.curve.points
-    return best if out or default is None else [*best, default]
+    return ranked
 
 
 def _loss(trial: Trial) -> float:

@@ -71,6 +71,7 @@ from tame.study.quotes import quotes_of
 from tame.study.session import Study
 from tame.study.space import planned, space_of
 from tame.study.state import State, unmuted
+from tame.study.trade import trade_of
 
 T = TypeVar("T")
 LEAST_TOLD_S, TOLD_SHARE = 3.0, 0.08  # seconds, and share of the clock, for what a language model writes
@@ -98,6 +99,7 @@ def make_result(
     noise = seed_noise(metric, [each.each for each in finalists])
     luck = optimism(metric, _validated(metric, decided, seed=seed), own, noise, networks=_networks(data, winner))
     trials, answers = study.history.trials, _answers(study, data, tested.winner, decided)
+    rows = tuple(_row(data, trials[each.from_trial].origin, each, winner, noise, seed=seed) for each in finalists)
     return Result(
         study=str(study.folder),
         data=study.config.data,
@@ -124,10 +126,9 @@ def make_result(
             seeds=tuple(t.recipe.seed for t in winner.trials),
             epochs=epochs_on_all(data, winner.trials[0]),
         ),
-        finalists=tuple(
-            _row(data, trials[each.from_trial].origin, each, winner, noise, seed=seed) for each in finalists
-        ),
+        finalists=rows,
         ensemble=_ensemble(decided),
+        trade=trade_of(study, data, finalists, rows, decided, loss=loss_of(data.task)),
         unlike=unlike(tested.distances, tested.winner.groups),
         more_data=None if state.more_data is None else state.more_data.found,
         edits=None if state.edited is None else state.edited.counts,
@@ -172,9 +173,9 @@ def _machine(state: State) -> dict[str, str | int | None]:
         "system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count(),
     }  # fmt: skip
     own = state.workers
-    if own is None or own.workers == 1:
+    if own is None or (own.workers == 1 and own.ray is None):
         return found
-    found |= {"workers": own.workers, "threads_each": own.threads}
+    found |= {"workers": own.workers, "threads_each": own.threads, **({"ray": own.ray} if own.ray else {})}
     return {**found, "gpus": len(own.gpus)} if own.gpus else found
 
 

@@ -15,6 +15,7 @@ from tame.core.config import METRIC_MODES, StudyConfig, default_metric
 from tame.core.edits import Edit, Edited, after
 from tame.core.errors import StorageError, require, unknown
 from tame.core.importance import Objective
+from tame.core.objectives import Price, check_limits
 from tame.core.plain import from_plain, to_plain
 from tame.core.recipe import Recipe
 from tame.core.records import MISFITS, Decided, Event, Finding, Fold, History, Point, Trial, misfit
@@ -40,6 +41,7 @@ from tame.study.events import (
     HowChosen,
     Imported,
     Judgements,
+    LimitsChanged,
     MeasurementKept,
     MoreDataJudged,
     MoreSeeds,
@@ -47,6 +49,7 @@ from tame.study.events import (
     Outcome,
     PlanEvent,
     Prescribed,
+    RecipePriced,
     Region,
     Remedied,
     ResultPlain,
@@ -126,6 +129,7 @@ class State:
 
     fold: Fold = field(default_factory=Fold)  # of the trials
     findings: list[Finding] = field(default_factory=list)
+    prices: dict[str, Price] = field(default_factory=dict)  # of what is delivered, by shape
     hows: dict[int, How] = field(default_factory=dict)  # in which way a trial is trained
     measurements: dict[str, object] = field(default_factory=dict)  # of the engines, by key
     cases: list[Case] = field(default_factory=list)
@@ -159,6 +163,8 @@ class State:
     search_ended: SearchEnded | None = None
     finalists: FinalistsChosen | None = None
     more_seeds: MoreSeeds | None = None
+    priced: RecipePriced | None = None
+    limits: LimitsChanged | None = None
     tuning_judged: TuningJudged | None = None
     more_data: MoreDataJudged | None = None
     test_opened: SealOpened | None = None
@@ -357,6 +363,15 @@ def _of_measurement(state: State, event: Event) -> None:
     state.measurements[state.measured.key] = state.measured.value
 
 
+def _of_price(state: State, event: Event) -> None:
+    _held(state, event)
+    own = state.priced
+    assert own is not None
+    good = 0 < own.latency_s < MOST_S and own.size_bytes > 0
+    require(good, f"a price of {own.latency_s} s and {own.size_bytes} bytes", error=StorageError)
+    state.prices[own.shape] = Price(own.latency_s, own.size_bytes)
+
+
 def _of_training(state: State, event: Event) -> None:
     _held(state, event)
     assert state.trained is not None
@@ -388,6 +403,7 @@ STEPS: Mapping[str, Callable[[State, Event], None]] = {
     "test_opened": _of_opening,
     "how": _of_choice,
     "measured": _of_measurement,
+    "priced": _of_price,
     "trained": _of_training,
 }
 
@@ -461,7 +477,7 @@ CHECKS: Mapping[str, Callable[[State], None]] = {
     "opened": _check_opened, "clock": _check_clock, "plan": _check_plan, "space": _check_space,
     "imported": _check_space, "space_asked": _check_asked, "asked": _check_wish,
     "region": _check_region, "finalists": _check_finalists,
-    "engines": _check_engines,
+    "engines": _check_engines, "limits": lambda state: check_limits(state.limits and state.limits.limits),
 }  # fmt: skip
 
 

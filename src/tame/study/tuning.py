@@ -19,6 +19,7 @@ from tame.kinds.known import KINDS
 from tame.study.events import TuningJudged
 from tame.study.finalist import Finalist, best_of, validation
 from tame.study.plan import TUNE_EPOCHS, Plan
+from tame.study.pricing import is_within
 from tame.study.session import Study
 from tame.study.state import findings_events
 from tame.study.test import ended, folds_of, test
@@ -38,7 +39,8 @@ class Begun:
 
 def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) -> None:
     """Starts, trains and judges the fine-tuned trial, if there is something to fine-tune and time for it."""
-    best, tuning = best_of(data.metric, frozen), KINDS.get(data.kind).tuning
+    affordable = [each for each in frozen if is_within(study, data, each.recipe)]
+    best, tuning = best_of(data.metric, affordable or frozen), KINDS.get(data.kind).tuning
     if not plan.tunes or tuning is None or study.state.tuning_judged is not None:
         return
     plan = replace(plan, end_s=plan.end_s - plan.tuning_s)  # what was kept for it is its own now
@@ -85,6 +87,8 @@ def _begun(study: Study, data: Data, plan: Plan, best: Finalist, tuning: Tuning)
         least = TUNE_EPOCHS[0] if place == len(found) - 1 else ENOUGH
         left, runs = study.left_s - plan.end_s, data.num_runs
         if least > TUNE_EPOCHS[0] and least * runs * cost * plan.epoch_s > left:
+            continue
+        if not is_within(study, data, recipe):
             continue
         epoch_s = study.worker.rehearse(recipe, folds=folds_of(plan, head)).epoch_s
         # Judging is less work than training; where there are sizes, the end of the study has time for it.

@@ -92,6 +92,16 @@ def an_error_is_raised_as_it_was_and_the_next_command_is_carried_out(start: Star
         commands.check([RECIPE])
 
 
+def what_a_model_takes_is_measured_without_training_it(start: Start, folder: Path) -> None:
+    labels, heard = ("a", "b", "c"), list[Message]()
+    with _opened(start, folder, heard.append) as (_, commands):
+        one, two = (commands.price([RECIPE] * many, fold=0, labels=labels, row=0) for many in (1, 2))
+        assert one.latency_s > 0
+        assert 0 < one.size_bytes < two.size_bytes, "two networks take more room than one"
+        _advance(commands, until=2)
+    _require_same(_points(heard), _story(InlineExecutor, folder / "plain")[0])
+
+
 def a_stop_ends_the_next_command_too(start: Start, folder: Path) -> None:
     with _opened(start, folder, lambda message: None) as (executor, commands):
         executor.stop()
@@ -105,6 +115,7 @@ LAWS: tuple[Law, ...] = (
     a_process_that_is_killed_changes_no_point,
     what_comes_late_is_not_taken_for_what_was_asked_since,
     an_error_is_raised_as_it_was_and_the_next_command_is_carried_out,
+    what_a_model_takes_is_measured_without_training_it,
     a_stop_ends_the_next_command_too,
 )
 

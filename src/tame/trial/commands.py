@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tame.core.probed import Probed
+from tame.core.rate_range import RateRange
 from tame.core.recipe import Recipe
 from tame.core.records import Point
 
@@ -166,6 +167,14 @@ class Validation:
     outputs: Outputs
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Priced:
+    """What networks that are delivered together take. latency_s: of one example alone; size_bytes: of their files."""
+
+    latency_s: float
+    size_bytes: int
+
+
 # Messages on the way
 
 
@@ -291,6 +300,11 @@ class Commands(Protocol):
         """What a rehearsal of an untrained network of this recipe measures within so many seconds."""
         ...
 
+    def rates(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> RateRange:
+        """What the loss of an untrained network of this recipe does while its learning rate rises, step by step, within
+        so many seconds."""
+        ...
+
     def slowdown(self, recipe: Recipe) -> float:
         """The factor by which other processes on this machine slow down the steps of a recipe; 1 where what is
         measured of them already includes it."""
@@ -345,6 +359,13 @@ class Commands(Protocol):
     def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
         """As `validation`, of networks with that recipe which are trained from the first epoch on these rows of the
         data alone, of those that they train on. Nothing of them is kept."""
+        ...
+
+    def price(self, recipes: Sequence[Recipe], *, fold: Fold, labels: Sequence[str], row: int) -> Priced:
+        """What networks with these recipes take that are delivered together. None of them is trained for it.
+
+        fold: that they would leave out; row: of the data, for the example that they judge.
+        """
         ...
 
     def train_again(self, members: Sequence[MemberOf]) -> None:

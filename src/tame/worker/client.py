@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from tame.core.plain import to_plain
 from tame.core.probed import Probed
+from tame.core.rate_range import RateRange
 from tame.core.recipe import Recipe
 from tame.trial.commands import (
     Advanced,
@@ -18,6 +19,7 @@ from tame.trial.commands import (
     MemoryUse,
     Outputs,
     Plain,
+    Priced,
     Rehearsed,
     StateOf,
     Unsealed,
@@ -66,6 +68,9 @@ class Client:
     def probe(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> Probed:
         return self._ask(Probed, "probe", recipe=recipe, folds=folds, limit_s=limit_s)
 
+    def rates(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> RateRange:
+        return self._ask(RateRange, "rates", recipe=recipe, folds=folds, limit_s=limit_s)
+
     def slowdown(self, recipe: Recipe) -> float:
         return self._ask(float, "slowdown", recipe=recipe)
 
@@ -94,6 +99,9 @@ class Client:
 
     def on_fewer(self, state: StateOf, *, folds: Sequence[Fold], rows: Sequence[int]) -> Validation:
         return self._ask(Validation, "on_fewer", state=state, folds=folds, rows=rows)
+
+    def price(self, recipes: Sequence[Recipe], *, fold: Fold, labels: Sequence[str], row: int) -> Priced:
+        return self._ask(Priced, "price", recipes=recipes, fold=fold, labels=labels, row=row)
 
     def train_again(self, members: Sequence[MemberOf]) -> None:
         self._do("train_again", members=members)

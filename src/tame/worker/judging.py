@@ -11,15 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tame.core.recipe import Recipe
 from tame.parts.familiar import LEAST_ROWS, MOST_ROWS, familiar
 from tame.parts.network import Network, write_network
 from tame.parts.products import by_onednn
 from tame.trial.choose import Group
-from tame.trial.commands import Fold, MemberOf, Outputs, Progress, StateOf, Validation
+from tame.trial.commands import Fold, How, MemberOf, Outputs, Priced, Progress, StateOf, Validation
 from tame.trial.population import Population
 from tame.trial.side_by_side import Emit, side_by_side
 from tame.trial.unit import Job, Lane, plateau_rate, slowed
 from tame.worker.bench import Bench
+from tame.worker.pricing import priced
 
 MOST_SLOW_ROWS = 500  # training examples that pass a network again whose inputs are not ready features
 
@@ -81,21 +83,31 @@ class Judging:
     def network(
         self, members: Sequence[MemberOf], *, labels: Sequence[str], temperature: float = 1.0, remembers: bool = False
     ) -> None:
-        first, *others = [self._made(member, labels) for member in members]
-        encoder = next((each.texts for each in (first, *others) if each.texts is not None), None)
-        network = replace(first, others=tuple(others), temperature=temperature, texts=encoder)  # one for all members
+        network = _together([self._made(member, labels) for member in members], temperature)
         self._network = self._remembering(network) if remembers else network
+
+    def price(self, recipes: Sequence[Recipe], *, fold: Fold, labels: Sequence[str], row: int) -> Priced:
+        made = []
+        for recipe in recipes:
+            # Not in a group, so that no engine is measured for it; and at no epoch, since any weights take as long.
+            (group,) = self._bench.arranged([Job(-1, recipe, How(stacked=False))], [fold])
+            (lane,) = group.lanes
+            made.append(self._network_of(lane, lane.engine.start(lane.members), recipe, fold, labels))
+        return priced(self._remembering(_together(made, 1.0)), self._bench.material, row, self._bench.device)
 
     def _made(self, member: MemberOf, labels: Sequence[str]) -> Network:
         """The trained network of one member, with everything that it needs."""
-        bench, recipe = self._bench, member.state.recipe
         group = self._alone(member.state, member.fold)
         (lane,) = group.lanes
         with by_onednn(group.precision.onednn):
             population = self._trained(lane, member.state)
-        module = lane.engine.module(population, 0)
-        task = bench.chooser.task_of(lane)
-        return bench.material.network(task, module, recipe, member.fold, bench.learned.task, labels)
+        return self._network_of(lane, population, member.state.recipe, member.fold, labels)
+
+    def _network_of(
+        self, lane: Lane, population: Population, recipe: Recipe, fold: Fold, labels: Sequence[str]
+    ) -> Network:
+        module, task = lane.engine.module(population, 0), self._bench.chooser.task_of(lane)
+        return self._bench.material.network(task, module, recipe, fold, self._bench.learned.task, labels)
 
     def _remembering(self, network: Network) -> Network:
         """The network with what it needs to tell inputs that are unlike its training examples."""
@@ -152,6 +164,13 @@ class Judging:
     def _chosen(self) -> Network:
         assert self._network is not None, "call network() first"
         return self._network
+
+
+def _together(made: Sequence[Network], temperature: float) -> Network:
+    """These networks as one, with one encoder of texts for all of them."""
+    first, *others = made
+    encoder = next((each.texts for each in made if each.texts is not None), None)
+    return replace(first, others=tuple(others), temperature=temperature, texts=encoder)
 
 
 def _joined(every: Sequence[int], seen: Sequence[tuple[Tensor, Tensor]]) -> Validation:

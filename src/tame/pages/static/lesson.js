@@ -5,11 +5,19 @@ import { api, html, render, useEffect, useState } from "./ui.js";
 const root = /** @type {HTMLElement} */ (document.querySelector("main.lesson"));
 export const LESSON = root?.dataset.lesson ?? "", STUDY = root?.dataset.study ?? "demo";
 const LOOK_MS = 700;  // between two looks at what grows
-const WIDE = 620, HIGH = 266, PAD = { left: 58, right: 10, top: 12, bottom: 38 };
+const WIDE = 620, HIGH = 280, PAD = { left: 66, right: 12, top: 14, bottom: 50 };
 export const COLOURS = ["winner", "default", "good", "problem", "warning", "other"];
 
+let ground = "";  // what the answers were about so far
+const CHANGED = "The examples or the trials of this lesson are not those any more with which this page began. Load it again.";
+
 /** What is computed on the learner's examples. @param {string} what @param {object} [asked] */
-export const ask = (what, asked = {}) => api(`/api/learn/${LESSON}/ask/${what}`, { study: STUDY, asked });
+export async function ask(what, asked = {}) {
+  const { ground: own, ...found } = await api(`/api/learn/${LESSON}/ask/${what}`, { study: STUDY, asked });
+  ground ||= own;
+  if (own !== ground) throw new Error(CHANGED);
+  return found;
+}
 
 /** Something that is asked for at once: what came, or what went wrong. @param {string} what @param {object} [asked] */
 export function useAsked(what, asked = {}) {
@@ -19,14 +27,16 @@ export function useAsked(what, asked = {}) {
   return /** @type {[any, string]} */ ([found, problem]);
 }
 
-/** A request that a button makes. Returns a function that makes it, and words about it. */
+/** A request that a button makes. Returns a function that makes it, words about it, and whether an answer is waited for. */
 export function useAsk() {
   const [said, setSaid] = useState("");
+  const [busy, setBusy] = useState(false);
   const go = async (/** @type {string} */ what, /** @type {object} */ asked, /** @type {(found: any) => void} */ then) => {
-    setSaid("Computing on your examples…");
+    setBusy(true); setSaid("Computing on your examples…");
     try { then(await ask(what, asked)); setSaid(""); } catch (problem) { setSaid(/** @type {Error} */ (problem).message); }
+    setBusy(false);
   };
-  return /** @type {[typeof go, string]} */ ([go, said]);
+  return /** @type {[typeof go, string, boolean]} */ ([go, said, busy]);
 }
 
 /** How far the population is trained. The process goes on with it while nothing is asked. whole: also where the study has
@@ -35,7 +45,7 @@ export function useGrown(whole = true) {
   const [grown, setGrown] = useState(/** @type {any} */ (null));
   useEffect(() => {
     let timer = 0;
-    const look = () => ask("grow", { whole }).then((own) => { setGrown(own); if (own.waits) timer = window.setTimeout(look, LOOK_MS); }, () => {});
+    const look = () => ask("grow", { whole }).then((own) => { setGrown(own); if (own.waits) timer = window.setTimeout(look, LOOK_MS); }, (p) => setGrown({ problem: p.message }));
     look();
     return () => clearTimeout(timer);
   }, []);
@@ -43,15 +53,23 @@ export function useGrown(whole = true) {
 }
 
 /** @param {{grown: any}} props */
-export const Grown = ({ grown }) => grown?.waits && html`<p class="fine" role="status">Training networks on your examples: ${grown.done} of ${grown.of}. <progress max=${grown.of} value=${grown.done}></progress></p>`;
+export const Grown = ({ grown }) => (grown?.problem ? html`<${Waits} problem=${grown.problem} />` : grown?.waits && html`<p class="fine" role="status">Training networks on your examples: ${grown.done} of ${grown.of}. <progress max=${grown.of} value=${grown.done}></progress></p>`);
 
 /** Whether an answer was right. @param {{right: boolean, children?: unknown}} props */
 export const Told = ({ right, children }) => html`<p class=${`told ${right ? "right" : "wrong"}`} role="status"><strong>${right ? "Right." : "Not yet."}</strong> ${children}</p>`;
 
-/** Waiting, or why there is nothing. @param {{problem: string, what?: string}} props */
-export const Waits = ({ problem, what = "Reading your examples…" }) => html`<p role="status" class=${problem ? "note problem" : "fine"}>${problem || what}</p>`;
+/** Waiting, or why there is nothing and how to go on. @param {{problem: string, what?: string}} props */
+export const Waits = ({ problem, what = "Reading your examples…" }) => (problem
+  ? html`<p role="status" class="note problem">${problem} <button class="plain" onClick=${() => location.reload()}>Load this page again</button></p>`
+  : html`<p role="status" class="fine">${what}</p>`);
 
-const nice = (/** @type {number} */ v) => (Math.abs(v) >= 1000 || (v !== 0 && Math.abs(v) < 0.001) ? v.toExponential(1) : String(Number(v.toPrecision(3)))).replace("-", "−");
+const nice = (/** @type {number} */ v) => (Math.abs(v) >= 1000 || (v !== 0 && Math.abs(v) < 0.01) ? v.toExponential(1) : String(Number(v.toPrecision(3)))).replace("-", "−");
+
+/** Where an axis has numbers; whole ones where it counts. @param {number} first @param {number} last */
+function placesOf(first, last) {
+  const every = [0, 0.25, 0.5, 0.75, 1].map((share) => first + share * (last - first));
+  return Number.isInteger(first) && Number.isInteger(last) ? [...new Set(every.map(Math.round))] : every;
+}
 
 /** Lines over steps or epochs. lines: {name, values, colour?, dashed?, xs?}; missing values are null.
  * @param {{lines: any[], label: string, x?: string, isLog?: boolean, marks?: {x: number, y: number, words?: string}[]}} props */
@@ -62,7 +80,9 @@ export function Lines({ lines, label, x = "step", isLog = false, marks = [] }) {
   const first = Math.min(...lines.map((line) => at(line, 0))), last = Math.max(first + 1e-9, ...lines.map((line) => at(line, line.values.length - 1)));
   const sorted = [...values].sort((a, b) => a - b);
   const turn = isLog ? Math.log10 : (/** @type {number} */ v) => v;
-  let low = turn(sorted[0]), high = turn(sorted[Math.floor((sorted.length - 1) * 0.985)]); // a lost run must not press all others flat
+  let low = turn(sorted[0]), high = turn(sorted[sorted.length - 1]);
+  const most = turn(sorted[Math.floor((sorted.length - 1) * 0.985)]);
+  if (high - low > 1.5 * (most - low)) high = most;  // a lost run must not press all others flat
   if (high - low < 1e-9) { low -= 0.5; high += 0.5; }
   const px = (/** @type {number} */ v) => PAD.left + (WIDE - PAD.left - PAD.right) * (v - first) / (last - first);
   const py = (/** @type {number} */ v) => HIGH - PAD.bottom - (HIGH - PAD.bottom - PAD.top) * Math.min(1.03, Math.max(-0.03, (turn(v) - low) / (high - low)));
@@ -77,8 +97,8 @@ export function Lines({ lines, label, x = "step", isLog = false, marks = [] }) {
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * (high - low));
   return html`<figure class="lines-of"><svg viewBox=${`0 0 ${WIDE} ${HIGH}`} role="img" aria-label=${label}>
     ${ticks.map((t) => { const v = isLog ? 10 ** t : t; return html`<g key=${t}><line class="rule" x1=${PAD.left} x2=${WIDE - PAD.right} y1=${py(v)} y2=${py(v)} /><text x=${PAD.left - 6} y=${py(v) + 4} text-anchor="end">${nice(v)}</text></g>`; })}
-    ${[0, 0.25, 0.5, 0.75, 1].map((share) => { const v = first + share * (last - first); return html`<text key=${share} x=${px(v)} y=${HIGH - 21} text-anchor=${share === 1 ? "end" : share ? "middle" : "start"}>${nice(Number.isInteger(first) ? Math.round(v) : v)}</text>`; })}
-    <text x=${(WIDE + PAD.left) / 2} y=${HIGH - 5} text-anchor="middle">${x}</text>
+    ${placesOf(first, last).map((v) => html`<text key=${v} x=${px(v)} y=${HIGH - 29} text-anchor=${v === last ? "end" : v === first ? "start" : "middle"}>${nice(v)}</text>`)}
+    <text x=${(WIDE + PAD.left) / 2} y=${HIGH - 7} text-anchor="middle">${x}</text>
     ${lines.map((line, i) => html`<path key=${line.name} class=${`stroke ${line.colour ?? COLOURS[i % COLOURS.length]} ${line.dashed ? "dashed" : ""}`} d=${drawn(line)} />`)}
     ${marks.map((m) => html`<circle class="mark" cx=${px(m.x)} cy=${py(m.y)} r="5"><title>${m.words ?? ""}</title></circle>`)}
   </svg><figcaption><ul class="legend">${lines.map((line, i) => html`<li key=${line.name} class=${line.colour ?? COLOURS[i % COLOURS.length]}><i class=${line.dashed ? "dashed" : ""}></i>${line.name}</li>`)}</ul></figcaption></figure>`;
@@ -99,7 +119,7 @@ function Question({ asked, number: place, seed, told }) {
   const send = async (/** @type {Event} */ e) => {
     e.preventDefault();
     try {
-      const judged = await api(`/api/learn/${LESSON}/answer`, { study: STUDY, seed, number: place, answer });
+      const judged = await api(`/api/learn/${LESSON}/answer`, { study: STUDY, seed, number: place, mark: asked.mark, answer });
       setFound(judged); setSaid(""); told(judged.right);
     } catch (problem) { setSaid(/** @type {Error} */ (problem).message); }
   };
@@ -110,7 +130,7 @@ function Question({ asked, number: place, seed, told }) {
       ${asked.options.map((/** @type {string} */ option, /** @type {number} */ i) => html`<label class="option" key=${i}><input type="radio" name=${name} value=${i} checked=${answer === String(i)} onChange=${() => setAnswer(String(i))} /> ${option}</label>`)}</fieldset>`
       : html`<label>${asked.text} <input name=${name} inputmode="decimal" autocomplete="off" value=${answer} disabled=${!!found} onInput=${(/** @type {any} */ e) => setAnswer(e.target.value)} /></label>`}
     ${!found && html`<button>Answer</button>`} <span class="fine" role="status">${said}</span>
-    ${found && html`<${Told} right=${found.right}>The answer is ${found.answer}. ${found.why}<//>`}
+    ${found && html`<${Told} right=${found.right}>The answer: ${found.answer}. ${found.why}<//>`}
   </form>`;
 }
 

@@ -10,14 +10,14 @@ function Batches() {
   const [bets, setBets] = useState(/** @type {Record<string, number>} */ ({}));
   const [found, setFound] = useState(/** @type {any} */ (null));
   const [axis, setAxis] = useState("updates");
-  const [go, said] = useAsk();
+  const [go, said, busy] = useAsk();
   if (!facts) return html`<${Waits} problem=${problem} />`;
   const sizes = [1, Math.min(32, Math.floor(facts.examples / 2)), 0];
   const named = (/** @type {number} */ size) => (size === 0 ? `all ${facts.examples}` : size === 1 ? "one" : String(size));
   const cost = (/** @type {number} */ i, /** @type {number} */ step) => (axis === "updates" ? step : axis === "examples" ? step * (found.sizes[i] || found.all) : step * found.each_s[i]);
   return html`<p>Three descents from the same start on ${facts.examples} ${facts.nouns}, each at the best of the rates tried for it. Which gets to the same loss first?</p>
     ${Object.entries(AXES).map(([name, words]) => html`<fieldset class="options" key=${name} disabled=${!!found}><legend>First ${words}:</legend>${sizes.map((size) => html`<label class="option" key=${size}><input type="radio" name=${name} checked=${bets[name] === size} onChange=${() => setBets((own) => ({ ...own, [name]: size }))} /> batches of ${named(size)}</label>`)}</fieldset>`)}
-    ${!found && html`<p class="row"><button class="go" disabled=${Object.keys(bets).length < 3} onClick=${() => go("batches", { bets }, setFound)}>Commit and run</button> <span class="fine" role="status">${said}</span></p>`}
+    ${!found && html`<p class="row"><button class="go" disabled=${busy || Object.keys(bets).length < 3} onClick=${() => go("batches", { bets }, setFound)}>Commit and run</button> <span class="fine" role="status">${said}</span></p>`}
     ${found && html`<${Told} right=${found.right}>${Object.entries(found.hits).filter(([, hit]) => hit).length} of 3. First ${Object.entries(found.first).map(([name, size]) => `by ${name}: ${named(/** @type {number} */ (size))}`).join("; ")}.<//>
       <div class="row" role="group" aria-label="The clock">${Object.keys(AXES).map((name) => html`<button key=${name} aria-pressed=${axis === name} onClick=${() => setAxis(name)}>${name}</button>`)}</div>
       <${Lines} label=${`Loss by ${axis} for three batch sizes`} x=${axis} isLog=${true} lines=${found.losses.map((/** @type {number[]} */ values, /** @type {number} */ i) => ({ name: `batches of ${named(found.sizes[i])}, rate ${number(found.rates[i], 3)}`, values, xs: values.map((_, step) => cost(i, step)) }))} />

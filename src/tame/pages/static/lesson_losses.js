@@ -11,7 +11,7 @@ function Outlier() {
   const [found, setFound] = useState(/** @type {any} */ (null));
   const [judged, setJudged] = useState(/** @type {any} */ (null));
   const [problem, setProblem] = useState("");
-  const [go, said] = useAsk();
+  const [go, said, busy] = useAsk();
   useEffect(() => {
     const later = setTimeout(() => ask("line", { y }).then((own) => { setFound(own); setProblem(""); }, (p) => setProblem(p.message)), 120);
     return () => clearTimeout(later);
@@ -27,7 +27,7 @@ function Outlier() {
     </svg>${judged && html`<figcaption><ul class="legend">${LOSSES.map((name, i) => html`<li key=${name} class=${COLOURS[i]}><i></i>${name}: slope changed by ${number(found.pull[name])}</li>`)}</ul></figcaption>`}</figure>
     <div><label>Height of the outlier: ${y} <input type="range" min=${-FAR} max=${FAR} step="0.5" value=${y} onInput=${(/** @type {any} */ e) => setY(Number(e.target.value))} /></label>
       <p>It pulls, most first:</p><ol class="order">${order.map((name, i) => html`<li key=${name}>${name} ${i > 0 && html`<button class="plain" aria-label=${`${name} up`} onClick=${() => up(i)}>up</button>`}</li>`)}</ol>
-      <p class="row"><button class="go" onClick=${() => go("line", { y, order }, (own) => { setFound(own); setJudged(own); })}>Commit</button> <span class="fine" role="status">${said || problem}</span></p>
+      <p class="row"><button class="go" disabled=${busy} onClick=${() => go("line", { y, order }, (own) => { setFound(own); setJudged(own); })}>Commit</button> <span class="fine" role="status">${said || problem}</span></p>
       ${judged && html`<${Told} right=${judged.right}>By its slope, the order is ${[...LOSSES].sort((a, b) => judged.pull[b] - judged.pull[a]).join(", ")}. Move the outlier: the squared error follows it without end.<//>`}</div></div>`;
 }
 
@@ -46,13 +46,13 @@ function Costs({ classes }) {
   const [costs, setCosts] = useState(classes.map((_, i) => classes.map((__, j) => (i === j ? 0 : 1))));
   const [less, setLess] = useState(0);
   const [found, setFound] = useState(/** @type {any} */ (null));
-  const [go, said] = useAsk();
+  const [go, said, busy] = useAsk();
   const write = (/** @type {number} */ i, /** @type {number} */ j, /** @type {string} */ text) => { setFound(null); setCosts((own) => own.map((row, a) => row.map((v, b) => (a === i && b === j ? (text.trim() === "" ? NaN : Number(text)) : v)))); };
   const isWhole = costs.flat().every((v) => Number.isFinite(v) && v >= 0);
-  return html`<h3>What mistakes cost</h3><p>A row for what it is, a column for what was said. Set costs by which
+  return html`<h3>What mistakes cost</h3><p>A row for what it is, a column for what was said. Set costs by which ${""}
     <select aria-label="The class" value=${less} onChange=${(/** @type {any} */ e) => { setLess(Number(e.target.value)); setFound(null); }}>${classes.map((name, i) => html`<option key=${name} value=${i}>${name}</option>`)}</select> is said less often.</p>
     <div class="scroll"><table class="list costs"><thead><tr><th>It is, but was said to be</th>${classes.map((name) => html`<th key=${name}>${name}</th>`)}</tr></thead><tbody>${classes.map((name, i) => html`<tr key=${name}><th scope="row">${name}</th>${classes.map((other, j) => html`<td key=${other}>${i === j ? "0" : html`<input size="4" inputmode="decimal" aria-label=${`${name} said to be ${other}`} value=${Number.isFinite(costs[i][j]) ? costs[i][j] : ""} onInput=${(/** @type {any} */ e) => write(i, j, e.target.value)} />`}</td>`)}</tr>`)}</tbody></table></div>
-    <p class="row"><button class="go" disabled=${!isWhole} onClick=${() => go("costs", { costs, less }, setFound)}>Choose answers by these costs</button> <span class="fine" role="status">${isWhole ? said : "Write a number from 0 on into each cell."}</span></p>
+    <p class="row"><button class="go" disabled=${busy || !isWhole} onClick=${() => go("costs", { costs, less }, setFound)}>Choose answers by these costs</button> <span class="fine" role="status">${isWhole ? said : "Write a number from 0 on into each cell."}</span></p>
     ${found && html`<${Told} right=${found.right}>${classes[less]} was said ${found.counts[0][less]} times, and now ${found.counts[1][less]} times, of ${found.n}. ${found.changed} answers changed.<//>
       <p>The mean cost went from ${number(found.before)} to ${number(found.after)}, the accuracy from ${number(found.accuracy[0], 3)} to ${number(found.accuracy[1], 3)}: from the same probabilities.</p>`}`;
 }

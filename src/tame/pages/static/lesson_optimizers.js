@@ -10,10 +10,10 @@ const SITUATIONS = { "as it is": "Your examples as they are", sparse: "A sparse 
 function Contest({ situation, words, suggested }) {
   const [mine, setMine] = useState(suggested ?? "");
   const [found, setFound] = useState(/** @type {any} */ (null));
-  const [go, said] = useAsk();
+  const [go, said, busy] = useAsk();
   return html`<section class="contest" aria-label=${words}><p><strong>${words}.</strong></p>
     <fieldset class="options" disabled=${!!found}><legend>Your choice</legend>${NAMES.map((name) => html`<label class="inline" key=${name}><input type="radio" name=${`${situation}${suggested ?? ""}`} checked=${mine === name} onChange=${() => setMine(name)} /> ${name}</label>`)}</fieldset>
-    ${!found && html`<p class="row"><button disabled=${!mine} onClick=${() => go("contest", { situation, optimizer: mine }, setFound)}>Run all five</button> <span class="fine" role="status">${said}</span></p>`}
+    ${!found && html`<p class="row"><button disabled=${busy || !mine} onClick=${() => go("contest", { situation, optimizer: mine }, setFound)}>Run all five</button> <span class="fine" role="status">${said}</span></p>`}
     ${found && html`<${Told} right=${found.right}>${mine} ended at ${number(found.ends[mine])}; the lowest was ${found.best} with ${number(found.ends[found.best])}.<//>
       <${Lines} label="Loss of five optimizers by step" isLog=${true} lines=${NAMES.map((name) => ({ name: `${name} at ${number(found.rates[name], 4)}, keeps ${found.keeps[name]}`, values: found.losses[name] }))} />`}</section>`;
 }

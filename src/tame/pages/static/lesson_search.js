@@ -23,14 +23,14 @@ function Search() {
   const [pool, problem] = useAsked("pool");
   const [picks, setPicks] = useState(/** @type {number[][]} */ ([[]]));
   const [found, setFound] = useState(/** @type {any} */ (null));
-  const [go, said] = useAsk();
+  const [go, said, busy] = useAsk();
   const grown = useGrown();
   if (!pool) return html`<${Waits} problem=${problem} />`;
   const round = picks.length - 1, own = picks[round], over = own.length === pool.picks;
   const pick = (/** @type {number} */ place) => { const next = [...picks.slice(0, -1), [...own, place]]; go("tries", { picks: next }, (answer) => { setPicks(next); setFound(answer); }); };
   return html`<p>Three rounds. In each, try ${pool.picks} recipes one after the other, and find a low loss: ${pool.is_own ? "they are trials of your study, with the lowest validation loss that each reached" : "networks that are really trained on these examples"}. Which settings matter? Do what you think is best, and write down the rule that you used.</p>${!pool.is_own && html`<${Grown} grown=${grown} />`}
     <h3>Round ${round + 1} of ${pool.rounds.length}</h3><p role="status">${said || `${own.length} of ${pool.picks} tried`}</p>
-    <${Round} pool=${pool} round=${round} picks=${own} losses=${found?.losses[round] ?? []} pick=${pick} waits=${!!said} />
+    <${Round} pool=${pool} round=${round} picks=${own} losses=${found?.losses[round] ?? []} pick=${pick} waits=${busy} />
     ${(found?.rounds ?? []).map((/** @type {any} */ each, /** @type {number} */ i) => html`<${Compared} key=${i} found=${each} round=${i} />`)}
     ${over && round < pool.rounds.length - 1 && html`<p class="row"><button class="go" onClick=${() => setPicks([...picks, []])}>Next round</button></p>`}
     ${found?.regrets && html`<${Real} found=${found} again=${() => { setPicks([[]]); setFound(null); }} />`}`;

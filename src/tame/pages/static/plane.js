@@ -63,7 +63,7 @@ export function Plane({ found, shown, turned = null, pick = null, uphill = null,
         ${memory && path.velocity && path.velocity[Math.min(shown, path.points.length) - 1].some((/** @type {number} */ v) => v) && remembered(path, Math.min(shown, path.points.length) - 1, sx, sy)}</g>`)}
       ${turned !== null && arrow(turned, "mine")}
       ${uphill && arrow(Math.atan2(uphill[1], uphill[0]) * 180 / Math.PI, "true")}
-    </svg><figcaption class="fine">The plane shows ${number(100 * first.share, 0)} % of the movement of the ${found.paths.length > 1 ? "first descent" : "descent"}, of ${found.weights.toLocaleString()} weights. Lines join points of equal loss.
+    </svg><figcaption class="fine">The plane shows ${number(100 * first.share, 0)} % of the movement of the ${found.paths.length > 1 ? "first descent" : "descent"}, of ${found.weights.toLocaleString()} weights. Lines join points of equal loss: the stronger a line, the lower the loss.
       ${names.length > 0 && gone.length > 0 && ` Outside the picture: ${gone.map((/** @type {any} */ p) => names[found.paths.indexOf(p)]).join(", ")}.`}</figcaption></figure>`;
 }
 

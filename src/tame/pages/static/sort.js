@@ -9,7 +9,7 @@ function Sort({ curves, names, needed }) {
   const [answer, setAnswer] = useState("");
   const [judged, setJudged] = useState(/** @type {any} */ (null));
   const [right, setRight] = useState(0);
-  const [go, said] = useAsk();
+  const [go, said, busy] = useAsk();
   const many = curves.length, done = place >= many;
   if (done) return html`<${Told} right=${right >= Math.min(needed, many)}>${right} of ${many} as the doctor says.<//><p class="row"><button onClick=${() => { setPlace(0); setRight(0); setJudged(null); setAnswer(""); }}>Once more</button></p>`;
   const own = curves[place];
@@ -18,7 +18,7 @@ function Sort({ curves, names, needed }) {
   return html`<p>Curve ${place + 1} of ${many}: trial ${own.trial}. What would you say of it?</p><${Curve} curve=${own} />
     <fieldset class="options" disabled=${!!judged}><legend class="unseen">What it is</legend>${Object.entries(names).map(([name, words]) => html`<label class="option" key=${name}><input type="radio" name="sort" value=${name} checked=${answer === name} onChange=${() => setAnswer(name)} /> ${words}</label>`)}</fieldset>
     ${judged ? html`<${Told} right=${judged.right}>The doctor says: ${names[judged.verdict]}. ${judged.why} ${judged.evidence}<//><p class="row"><button onClick=${next}>Next</button></p>`
-      : html`<p class="row"><button disabled=${!answer} onClick=${send}>Answer</button> <span class="fine" role="status">${said}</span></p>`}`;
+      : html`<p class="row"><button disabled=${busy || !answer} onClick=${send}>Answer</button> <span class="fine" role="status">${said}</span></p>`}`;
 }
 
 /** Curves of the study, or of the population once it has grown. first: whose kinds come first, those of rates or all.
@@ -28,5 +28,6 @@ export function Sorted({ grown, first, many, needed }) {
   const [problem, setProblem] = useState("");
   const whole = grown && (grown.readable || !grown.waits);
   useEffect(() => { if (whole && !curves) ask("curves", { first, many }).then(setCurves, (p) => setProblem(p.message)); }, [whole]);
-  return curves ? html`<${Sort} curves=${curves.curves} names=${curves.names} needed=${needed} />` : html`<${Waits} problem=${problem} what="The curves are still growing…" />`;
+  const wrong = problem || grown?.problem;
+  return curves ? html`<${Sort} curves=${curves.curves} names=${curves.names} needed=${needed} />` : html`<${Waits} problem=${wrong} what="The curves are still growing…" />`;
 }

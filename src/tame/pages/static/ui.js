@@ -8,15 +8,22 @@ export const html = htm.bind(h);
 export { render };
 export { useEffect, useMemo, useRef, useState } from "./hooks.js";
 
+const PATIENCE_MS = 180_000;  // for an answer
+
 /** JSON from our own server; throws an Error with its words. @param {string} path @param {object} [body] */
 export async function api(path, body) {
   const change = body === undefined ? {} : {
     method: "POST", body: JSON.stringify(body),
     headers: { "Content-Type": "application/json", "X-Tame": "1" },
   };
-  const answer = await fetch(path, { credentials: "same-origin", ...change }).catch(() => null);
-  if (answer === null) throw new Error("The server does not answer. Is tame ui still running?");
-  const text = await answer.text();
+  let answer, text;
+  try {
+    answer = await fetch(path, { credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE_MS), ...change });
+    text = await answer.text();
+  } catch (problem) {
+    const is_late = /** @type {Error} */ (problem).name === "TimeoutError";
+    throw new Error(is_late ? "No answer came for three minutes. Try it again." : "The server does not answer. If tame ui has ended, start it again and open the address that it shows.");
+  }
   let found;
   try { found = JSON.parse(text); } catch { found = { problem: text.trim() }; }
   if (!answer.ok) throw new Error(sentence(found.problem || `the server answered ${answer.status}`));
