@@ -72,6 +72,7 @@ TEXTS: dict[str, st.SearchStrategy[Texts]] = {
     "text": st.just(("the text",)),  # that no other option names
     "columns": st.dictionaries(words, st.sampled_from(SAYABLE), min_size=1, max_size=3).map(write_columns),
     "mute": st.lists(st.sampled_from([*CODES, "TAME301"]), min_size=1, max_size=3, unique=True).map(tuple),
+    "ray": st.sampled_from((("local",), ("head:6379",), ("[::1]:6379",))),
     "objective": st.sampled_from(("latency", "size")).map(lambda each: (each,)),
     "limit": st.sampled_from((("latency=20ms",), ("size=5MB",), ("size=1.5GiB", "latency=3us"))),
     "store": st.from_regex(r"postgresql://[a-z]{1,9}/[a-z]{1,9}", fullmatch=True).map(lambda each: (each,)),
@@ -198,7 +199,7 @@ def test_config_json_keeps_the_names_that_older_versions_read():
     config = StudyConfig(data="x", stop_search_early=True, start_from=("/x",))
     plain = config.to_json()
     unsaid = ("columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers",
-              "baseline", "objective", "limit", "doctor", "ensemble", "more_data")  # fmt: skip
+              "baseline", "ray", "objective", "limit", "doctor", "ensemble", "more_data")  # fmt: skip
     assert list(plain) == [stored_name(name) for name in FIELDS if name not in unsaid]
     assert (plain["until_worthless"], plain["first"]) == (True, ["/x"])
     assert StudyConfig.from_json(json.loads(json.dumps(plain))) == config
@@ -226,7 +227,18 @@ def test_the_help_of_fit_shows_every_option_whole_at_80_columns():
     )
 
 
-NOT_OF_A_PLAN = {"workers", "objective", "limit", "widen", "doctor", "stop_search_early", "ensemble", "out", "store"}
+NOT_OF_A_PLAN = {
+    "workers",
+    "ray",
+    "objective",
+    "limit",
+    "widen",
+    "doctor",
+    "stop_search_early",
+    "ensemble",
+    "out",
+    "store",
+}
 
 
 @pytest.mark.parametrize("command", ["fit", "plan", "check"])
@@ -263,5 +275,5 @@ def test_the_command_that_makes_a_study_again_holds_all_that_was_asked_for():
     assert named == ["tame", "fit", "x", "--label-pattern", r"(.+)_\d+.jpg", "--seed", "0"]
     # Named already, not beside groups, only from Python; another folder, where the events are, who trains; just seen,
     # not beside a target.
-    left_out = {"data", "order", "model", "out", "store", "workers", "label_pattern"}
+    left_out = {"data", "order", "model", "out", "store", "workers", "ray", "label_pattern"}
     assert {each.name for each in fields(StudyConfig)} - left_out == set(TOLD)

@@ -6,10 +6,12 @@ import csv
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from command_line import tame_here
 from processes import count_events
 from tame.core.errors import UsageError
 from tame.study.record import open_record
+from tame.worker.sockets import descendants
 
 SMALL = ("--trials", "6", "--epochs", "3", "--seed", "1", "--quiet")
 OF_TIME = ("opened", "forecast", "forecast_corrected", "trained", "workers", "worker_restarted")  # and of who trains
@@ -120,6 +123,35 @@ def workers_here():
         with suppress(OSError):
             found += [int(each) for each in (task / "children").read_text().split()]
     return sorted(pid for pid in found if b"tame.worker.serve" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
+def test_the_events_are_the_same_behind_ray_though_its_actors_are_killed(alone, table, tmp_path):
+    cache, (events, points) = alone
+    command = [sys.executable, "-m", "tame.app.cli", "fit", str(table), "--target", "label", *SMALL, "--workers", "2",
+               "--ray", "local", "--out", str(tmp_path / "study")]  # fmt: skip
+    process = subprocess.Popen(command, env={**os.environ, "TAME_CACHE": str(cache)}, stderr=subprocess.DEVNULL)
+    killed: set[int] = set()
+    while process.poll() is None:
+        actors = [each for each in descendants(process.pid) if is_actor(each)]
+        begun = (tmp_path / "study" / "study.db").exists() and count_events(tmp_path / "study") > 20
+        if begun and actors and len(killed) < 3 and not killed & set(actors):
+            killed.add(actors[-1])
+            os.kill(actors[-1], signal.SIGKILL)
+        time.sleep(0.5)
+    assert process.returncode == 0
+    assert killed, "an actor was killed"
+    told = story(tmp_path / "study")
+    assert told[1] == points
+    assert told[0] == events
+
+
+def is_actor(process):
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::Holder")
+    except OSError:
+        return False
 
 
 @pytest.mark.slow

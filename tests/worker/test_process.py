@@ -191,7 +191,8 @@ def test_a_stop_that_comes_while_a_command_is_written_is_told_after_it(tmp_path,
     with executor_in(tmp_path) as executor:
         executor.commands.open("arrays", given)
         executor.commands.learn(EXAMPLES)
-        executor._process.stdin = Interrupted(executor._process.stdin, executor.stop)
+        pipe = executor._way.process
+        pipe.stdin = Interrupted(pipe.stdin, executor.stop)
         with pytest.raises(StoppedError):
             advance(executor.commands, until=2)
 

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tame.trial.commands import Doing
-from tame.worker.watch import BUSY_OURS, BUSY_OWN, FACTOR, Patience, Watch, cpu_s
+from tame.worker.pipe import Pipe, cpu_s
+from tame.worker.watch import BUSY_OURS, BUSY_OWN, FACTOR, Patience, Watch
 
 DOING = Doing("forward() of the model on 2 examples", 0.6)
 
@@ -30,7 +31,7 @@ def sleeper(code="import time; time.sleep(60)"):
 def test_a_module_that_hangs_is_named_and_then_ended(monkeypatch):
     monkeypatch.setattr("tame.worker.watch.LONG_S", 0.2)
     notes = []
-    with sleeper() as process, Watch(process, Patience(), notes.append) as watch:
+    with sleeper() as process, Watch(Pipe(process), Patience(), notes.append) as watch:
         watch.heard(DOING)
         assert process.stdout.read() == ""
         assert process.wait() != 0
@@ -43,7 +44,7 @@ def test_a_module_that_hangs_is_named_and_then_ended(monkeypatch):
 def test_what_ends_in_time_is_neither_ended_nor_reported(monkeypatch):
     monkeypatch.setattr("tame.worker.watch.LONG_S", 0.2)
     notes = []
-    with sleeper() as process, Watch(process, Patience(), notes.append) as watch:
+    with sleeper() as process, Watch(Pipe(process), Patience(), notes.append) as watch:
         watch.heard(DOING)
         watch.heard(Doing("", None))
         with pytest.raises(subprocess.TimeoutExpired):
@@ -82,7 +83,7 @@ def test_what_sleeps_is_ended_sooner_than_what_computes():
     ended = {}
     for name, code in {"sleeps": "import time; time.sleep(60)", "computes": busy, "has a child": child}.items():
         patience = Patience(least_s=1.0)
-        with sleeper(code) as process, Watch(process, patience, print) as watch:
+        with sleeper(code) as process, Watch(Pipe(process), patience, print) as watch:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(6.0)
             ended[name] = watch.ended_after_s
@@ -95,7 +96,7 @@ def test_what_sleeps_is_ended_sooner_than_what_computes():
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_a_stopped_process_is_ended_with_all_that_it_started():
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    with sleeper(child) as process, Watch(process, Patience(least_s=1.0), print):
+    with sleeper(child) as process, Watch(Pipe(process), Patience(least_s=1.0), print):
         while len(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()) < 1:
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGSTOP)
@@ -109,7 +110,7 @@ def test_a_stopped_process_is_ended_with_all_that_it_started():
 def test_a_step_that_was_heard_makes_the_next_one_be_waited_for_longer():
     patience = Patience(least_s=0.5)
     with sleeper() as process:
-        with Watch(process, patience, print) as watch:
+        with Watch(Pipe(process), patience, print) as watch:
             time.sleep(0.35)
             watch.heard()
         assert patience.longest_s > 0.1

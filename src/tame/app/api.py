@@ -241,7 +241,7 @@ def fit(
     whose best recipes are tried first; track: programs that are told what happens ("tensorboard", "mlflow",
     "mlflow=http://127.0.0.1:5000", "wandb", "trackio"); settings: the fields of StudyConfig (target, image, text,
     columns={"year": "category", "id": "ignore"}, backbone, trials, epochs, search, widen, stop_search_early, metric,
-    seed, workers, objective="latency", limit={"size": "5MB"}, out, store, ...).
+    seed, workers, ray, objective="latency", limit={"size": "5MB"}, out, store, ...).
     Raises the errors of tame.core.errors.
 
     >>> import numpy as np
@@ -449,15 +449,15 @@ def resume(
     space: Mapping[str, Dimension] | Sequence[str] = (), quiet: bool = False, data: str | Path | None = None,
     backbone: str | Path | None = None, val: str | None = None, test: str | None = None, costs: str | None = None,
     start_from: str | Path | Sequence[str | Path] = (), store: str | None = None, workers: int | None = None,
-    limit: Mapping[str, str] | None = None, track: str | Sequence[str] = (),
+    ray: str | None = None, limit: Mapping[str, str] | None = None, track: str | Sequence[str] = (),
 ) -> FittedStudy:  # fmt: skip
     """Continues a study that was stopped or killed, to its end.
 
     data, backbone, val, test, costs, start_from, store: what it uses from outside its folder, as it was started with;
     needed only for a study that you did not start on this machine, which is otherwise refused.
 
-    model: as in `load`; workers: as in `fit`, from here on; track: as in `fit`; time: counted from now, for a study
-    that had too little time to train anything; space: new dimensions, or wider ones; limit: as in `fit`, from here on.
+    model: as in `load`; workers, ray, limit: as in `fit`, from here on; track: as in `fit`; time: counted from now, for
+    a study that had too little time to train anything; space: new dimensions, or wider ones.
     Raises UsageError for a narrower space, for a time once recipes have started, and for a limit once the winner is
     known.
 
@@ -483,6 +483,7 @@ def resume(
             outside=outside,
             store=address,
             workers=_scalar(workers),
+            ray=ray,
             trackers=_trackers(track),
         )
     return FittedStudy(Path(folder), result.to_json(), model)

@@ -40,6 +40,7 @@ from tame.app.commands import (  # noqa: E402
     MoreTimeOption,
     OutOption,
     QuietOption,
+    RayOption,
     SeedOption,
     StoreOption,
     TimeOption,
@@ -96,6 +97,7 @@ def resume(
     costs: Annotated[str | None, typer.Option(help=AGAIN.format("loss.costs"), metavar="COSTS")] = None,
     start_from: Annotated[list[str] | None, typer.Option(help=AGAIN.format("--start-from"), metavar="STUDY")] = None,
     workers: WorkersOption = None,
+    ray: RayOption = None,
     limit: LimitOption = None,
     store: StoreOption = None,
     track: TrackOption = None,
@@ -124,7 +126,7 @@ def resume(
         ask_for(study, wider, store=address)
     with _telling_failures(as_json=json, store=address), watching(quiet=quiet) as watcher:
         result = resume_study(
-            study, watcher, inline=inline, outside=outside, store=address, workers=workers, trackers=trackers
+            study, watcher, inline=inline, outside=outside, store=address, workers=workers, ray=ray, trackers=trackers
         )
     show_result(result, as_json=json)
 
@@ -216,7 +218,8 @@ def predict(
 
     if prompt is not None:
         if inputs or csv or safe_csv or sure is not None:
-            raise UsageError("a language model takes --prompt alone: leave out inputs, --csv, --safe-csv and --sure")
+            only = "--prompt is for a language model, which takes it alone"
+            raise UsageError(f"{only}: leave out either it or inputs, --csv, --safe-csv and --sure")
         _write(study, prompt, tokens, temperature, seed, json=json, store=store)
         return
     given = next((name for name, value in (("tokens", tokens), ("temperature", temperature), ("seed", seed))

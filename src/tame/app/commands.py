@@ -129,11 +129,10 @@ Examples:
   tame learn rate --study runs/photos-0001
   tame learn fit --test"""
 FIT = in_panels(OPTIONS)
-PLAN = tuple(
-    name
-    for name in FIT
-    if name not in ("widen", "doctor", "stop_search_early", "ensemble", "out", "store", "workers", "objective", "limit")
-)  # what a plan depends on
+AFTERWARDS = (
+    "widen", "doctor", "stop_search_early", "ensemble", "out", "store", "workers", "ray", "objective", "limit",
+)  # fmt: skip
+PLAN = tuple(name for name in FIT if name not in AFTERWARDS)  # what a plan depends on
 CHECK = (
     "data", "task", "target", "image", "text", "label_pattern", "columns", "groups", "order", "backbone", "val", "test",
     "edits", "mute",
@@ -149,6 +148,10 @@ WorkersOption = Annotated[
 LimitOption = Annotated[
     list[str] | None,
     typer.Option("--limit", help="what the delivered model may take from here on: latency=20ms", metavar="NAME=AMOUNT"),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option("--ray", help="as in tame fit, from here on (default: as it was started)", metavar="ADDRESS"),
 ]
 TrackOption = Annotated[
     list[str] | None,

@@ -50,7 +50,7 @@ from tame.study.heed import attended, go_on
 from tame.study.record import server_of
 from tame.study.session import Study, begin, reopen
 from tame.study.state import Watcher, how_to_resume, read_state, readable, unfinished, unmuted
-from tame.worker.crew import crew_of
+from tame.worker.crew import LOCAL, crew_of, require_ray
 
 WRITTEN = ("report.json", "report.html")
 HANGUP = getattr(signal, "SIGHUP", None)  # not on Windows
@@ -103,11 +103,16 @@ def fit_study(
 
 
 def _require_workers(config: StudyConfig, *, inline: bool) -> None:
-    """Raises UsageError for workers that cannot be: beside a training in this process, or without a GPU each."""
+    """Raises UsageError for workers that cannot be: beside a training in this process, without a GPU each, or without
+    Ray."""
     workers = config.workers or 1
     alone = "what is trained in this process has no other workers (--inline, or a function that they cannot import)"
     require(not inline or workers == 1, f"{alone}; leave out workers")
-    crew_of(workers)
+    require(not inline or config.ray is None, f"{alone}; leave out ray")
+    if config.ray is not None:
+        require_ray()
+    if config.ray in (None, LOCAL):
+        crew_of(workers)
 
 
 def resolved(config: StudyConfig) -> StudyConfig:
@@ -137,12 +142,12 @@ def _other_part(name: str, path: str | None, config: StudyConfig) -> str | None:
 
 def resume_study(
     folder: Path, watcher: Watcher, *, inline: bool = False, build: Callable[..., object] | None = None,
-    outside: Outside | None = None, store: str | None = None, workers: int | None = None,
+    outside: Outside | None = None, store: str | None = None, workers: int | None = None, ray: str | None = None,
     trackers: Sequence[Named] = (),
 ) -> Result:  # fmt: skip
     """Continues a study that was stopped or killed; returns the result again if it is finished.
 
-    workers: from here on, None for as many as it was started with.
+    workers, ray: from here on, None for those that it was started with.
     outside: what it uses from outside its folder, which must be given for a study that this user did not start here;
     store: likewise the server that keeps its events. Raises RefusedError where they are not. trackers: are told what
     happens, and what they have not heard yet.
@@ -157,7 +162,7 @@ def resume_study(
             command = how_to_resume(folder, model=study.config.model)
             require(build is not None, f"this study trains your own model; resume it with: {command}")
             inline = True
-        study.config = _with_workers(study, workers, inline=inline)
+        study.config = _with_workers(study, workers, ray, inline=inline)
         if study.state.result is not None:
             watcher.note("this study is already finished; here is its result")
             if lost:
@@ -195,15 +200,18 @@ def _fits_together(study: Study, *, own: bool) -> Iterator[None]:
         raise StorageError(f"{study.folder}: its record does not fit together ({told})") from problem
 
 
-def _with_workers(study: Study, workers: int | None, *, inline: bool) -> StudyConfig:
+def _with_workers(study: Study, workers: int | None, ray: str | None, *, inline: bool) -> StudyConfig:
     """The config of a study that goes on with so many workers. Raises UsageError as `_require_workers`."""
     config = study.config if workers is None else replace(study.config, workers=workers)
-    before = study.config.workers or 1
-    if workers is None and before > 1 and (inline or not is_own(study.state)):
+    config = config if ray is None else replace(config, ray=ray)
+    before, is_given = study.config.workers or 1, workers is not None or ray is not None
+    if not is_given and (before > 1 or study.config.ray is not None) and (inline or not is_own(study.state)):
         alone = "a module of your own goes on in this process, without other workers"
         elsewhere = f"a study from elsewhere goes on with one worker; --workers {before} gives it as many as it had"
         study.watcher.note(alone if inline else elsewhere)
         config = replace(config, workers=None)
+    if ray is None and (inline or not is_own(study.state)):
+        config = replace(config, ray=None)  # nor is a stranger's cluster reached
     _require_workers(config, inline=inline)
     return config
 

@@ -33,3 +33,12 @@ def require_address(address: object) -> None:
     require(not has_password, f"{kept}; {FORM}")
     # With a sign that is not escaped, a piece of a password passes for a host, a port or a database.
     require("#" not in rest and "@" not in parts.path + parts.query, unreadable)
+
+
+def require_ray_address(address: str) -> None:
+    """Raises UsageError unless it is "local", or a host and a port."""
+    right = 'give "local" for this machine, or HOST:PORT of the head of a cluster'
+    require(not address.startswith("ray://"), f"{address!r:.80} is for Ray's client, which TAME does not use; {right}")
+    host, _, port = address.rpartition(":")
+    good = re.fullmatch(r"[\w.\[\]:-]+", host, re.ASCII) and port.isdecimal() and 0 < int(port) < 2**16
+    require(address == "local" or bool(good), f"{address!r:.80} is no address of a Ray cluster; {right}")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tame.core.address import require_address
+from tame.core.address import require_address, require_ray_address
 from tame.core.codes import muted_in_toml, names_of
 from tame.core.columns import check_columns, parse_columns, toml_columns, write_columns
 from tame.core.errors import UsageError, require, unknown
@@ -58,6 +58,7 @@ LANGUAGE_METRICS = ("bits_per_character",)
 # Said of few studies, and so not kept.
 SELDOM = (
     "columns", "image", "text", "label_pattern", "store", "mute", "edits", "workers", "baseline", "objective", "limit",
+    "ray",
 )  # fmt: skip
 # The order of options in the command that the report shows; others follow in the order of the fields.
 WRITTEN = (
@@ -240,21 +241,19 @@ class StudyConfig:
             "examples to leave out and labels to change, from the page Data of tame ui", metavar="FILE", group=DATA
         ).metadata,
     )
-    seed: int = field(
-        default=0,
-        metadata=Option(
-            "seed for all random choices", kind="whole", metavar="N", repeated="always", group=SEARCH
-        ).metadata,
-    )
-    out: str | None = field(
-        default=None,
-        metadata=Option(
-            "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT
-        ).metadata,
-    )
+    seed: int = field(default=0, metadata=Option(
+        "seed for all random choices", kind="whole", metavar="N", repeated="always", group=SEARCH,
+    ).metadata)  # fmt: skip
+    out: str | None = field(default=None, metadata=Option(
+        "folder for the study (default: runs/NAME-0001)", metavar="FOLDER", repeated="never", group=OUTPUT,
+    ).metadata)  # fmt: skip
     workers: int | None = field(default=None, metadata=Option(
         "processes that train at the same time, each with its own GPU if there are any (default: 1)", kind="whole",
         metavar="N", repeated="never", group=BUDGET,
+    ).metadata)  # fmt: skip
+    ray: str | None = field(default=None, metadata=Option(
+        "train behind Ray: local, or HOST:PORT of a cluster that you run; --workers says how many", metavar="ADDRESS",
+        repeated="never", group=BUDGET,
     ).metadata)  # fmt: skip
     store: str | None = field(default=None, metadata=Option(  # None: in the study's folder
         "keep the events at postgresql://USER@HOST/DATABASE", metavar="ADDRESS", repeated="never", group=OUTPUT,
@@ -294,6 +293,8 @@ class StudyConfig:
         _check_prices(self)
         if self.store is not None:
             require_address(self.store)
+        if self.ray is not None:
+            require_ray_address(self.ray)
         Recipe().but(self.set)
         require("seed" not in self.set, "the seed of a study is set with --seed, not with --set")
         _check_space(self)

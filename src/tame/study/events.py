@@ -444,12 +444,15 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkersHired:
-    """Several workers train from here on. threads: of each while all of them train; gpus: one for each, or none."""
+    """Several workers train from here on. threads: of each while all of them train; gpus: one for each, or none; ray:
+    "local" or the address of a cluster, None where they are children of the coordinator."""
 
     event_kind: ClassVar[str] = "workers"
+    sparse: ClassVar[frozenset[str]] = frozenset({"ray"})
     workers: int = 1
     threads: int = 1
     gpus: tuple[str, ...] = ()
+    ray: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,9 +173,9 @@ def _machine(state: State) -> dict[str, str | int | None]:
         "system": platform.platform(), "python": platform.python_version(), "cores": os.cpu_count(),
     }  # fmt: skip
     own = state.workers
-    if own is None or own.workers == 1:
+    if own is None or (own.workers == 1 and own.ray is None):
         return found
-    found |= {"workers": own.workers, "threads_each": own.threads}
+    found |= {"workers": own.workers, "threads_each": own.threads, **({"ray": own.ray} if own.ray else {})}
     return {**found, "gpus": len(own.gpus)} if own.gpus else found
 
 

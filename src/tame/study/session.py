@@ -57,9 +57,8 @@ from tame.trial.commands import (
     Progress,
     Saved,
 )
-from tame.worker.crew import crew_of
 from tame.worker.executor import Executor, Place
-from tame.worker.executors import inline_executor, process_executor
+from tame.worker.executors import hired, inline_executor
 from tame.worker.watch import LEAST_SILENCE_S, Patience
 
 AGAIN_S = 0.5  # between two requests to end the running command
@@ -261,14 +260,15 @@ class Study:
             self.keep(WorkerRestarted(how=how))
 
         kind = kind_of(self.config).name if self.state.data is None else self.state.kind
-        crew = crew_of(self.config.workers or 1)
-        self._executor = process_executor(
+        self._executor, crew = hired(
             replace(place, kind=kind), hear=self._hear, log=self.folder / "worker.log", restarted=restarted,
-            patience=self._patience, crew=crew,
+            patience=self._patience, workers=self.config.workers or 1, ray=self.config.ray,
         )  # fmt: skip
-        if crew.workers > 1 or self.state.workers is not None:
-            self.keep(WorkersHired(workers=crew.workers, threads=crew.threads, gpus=crew.gpus))
-        if crew.workers > 1:
+        several = crew.workers > 1 or self.config.ray is not None
+        if several or self.state.workers is not None:
+            hired_now = WorkersHired(workers=crew.workers, threads=crew.threads, gpus=crew.gpus, ray=self.config.ray)
+            self.keep(hired_now)
+        if several:
             self.watcher.note(crew.words)
 
     def _patience(self) -> Patience:

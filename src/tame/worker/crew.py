@@ -10,8 +10,11 @@ from pathlib import Path
 from tame.core.errors import UsageError, require
 from tame.worker.environment import usable_cores
 from tame.worker.executor import Place
+from tame.worker.pipe import VISIBLE
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+LOCAL = "local"  # as the address of a Ray cluster: one of the study alone, on this machine
+FLOOR = (2, 60)  # of Ray: the first with tokens that TAME was tried with
+INSTALL = 'pip install "tame-ml[ray]"'
 DRIVER = Path("/proc/driver/nvidia/gpus")  # a folder for each GPU, on Linux
 
 
@@ -39,6 +42,16 @@ class Crew:
         if self.workers == 1:
             return whole
         return replace(whole, share=self.threads, gpu=self.gpus[number] if self.gpus else "")
+
+
+def require_ray() -> None:
+    """Raises UsageError where Ray is not installed, or too old; it is not loaded."""
+    try:
+        version = metadata.version("ray")
+    except metadata.PackageNotFoundError:
+        raise UsageError(f"--ray needs Ray, which is not installed: {INSTALL}") from None
+    found = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    require(found >= FLOOR, f"Ray {version} is too old, TAME needs {'.'.join(map(str, FLOOR))} or newer: {INSTALL}")
 
 
 def crew_of(workers: int) -> Crew:

@@ -78,13 +78,18 @@ Said = Message | _Restarted | _Ended
 class PoolExecutor:
     """Several workers as one executor.
 
-    hear: called, like restarted, in the thread that gives the commands, whichever worker a message comes from.
+    hear: called, like restarted, in the thread that gives the commands, whichever worker a message comes from; closing:
+    called once all workers have ended.
     """
 
-    def __init__(self, hire: Hire, *, workers: int, hear: Hear, restarted: Callable[[str], None]) -> None:
+    def __init__(
+        self, hire: Hire, *, workers: int, hear: Hear, restarted: Callable[[str], None],
+        closing: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
         self.commands: Commands = Client(self.carry_out)
         self._hear = hear
         self._restarted = restarted
+        self._closing = closing
         self._said: SimpleQueue[tuple[_Member, Said]] = SimpleQueue()
         self._is_round = self._is_interrupted = False
         self._lasting: dict[str, Call] = {}
@@ -116,6 +121,8 @@ class PoolExecutor:
         for member in self._members:
             member.worker.close()
         self._threads.shutdown()
+        if self._closing is not None:
+            self._closing()
 
     def carry_out(self, call: Call) -> object:
         """The plain answer to a command. Raises as a worker does."""

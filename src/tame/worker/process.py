@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 from tame.core.errors import StoppedError, UsageError, WorkerError
-from tame.core.files import appending
 from tame.trial.commands import Commands, Doing, Message, Note, Rehearsed
 from tame.worker.client import Client
-from tame.worker.crew import VISIBLE
-from tame.worker.environment import worker_environment
 from tame.worker.executor import Hear, Place, WorkerBug, WorkerLostError
-from tame.worker.watch import Patience, Watch, end_group
+from tame.worker.pipe import Way, spawn_at
+from tame.worker.watch import Patience, Watch
 from tame.worker.wire import (
     Answer,
     Bug,
@@ -35,8 +30,6 @@ from tame.worker.wire import (
 )
 
 MAX_RESTARTS = 3  # per command; a command that kills its process this often will do so again
-# On Windows, where there are no sessions, what keeps Ctrl-C from the process: the coordinator alone takes it.
-_NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 LASTING = ("open", "tell", "learn", "network")  # commands that a new process must get before it can continue
 
 
@@ -57,17 +50,18 @@ class ProcessExecutor:
     """A worker in a separate process.
 
     hear: called with the messages on the way; restarted: called with the reason whenever the process had to be
-    restarted; patience: how long a command may run without a message before the process is ended.
+    restarted; patience: how long a command may run without a message before the process is ended; way: starts the
+    process, None for a child of this one.
     """
 
     def __init__(
         self, place: Place, *, hear: Hear, log: Path | None, restarted: Callable[[str], None],
-        patience: Patience | None = None,
+        patience: Patience | None = None, way: Callable[[], Way] | None = None,
     ) -> None:  # fmt: skip
         self.commands: Commands = Client(self.carry_out)
         self.patience = patience or Patience()
         self._hear = hear
-        self._kind = place.kind
+        self._open = way or partial(spawn_at, place, log)
         self._log = log
         self._restarted = restarted
         self._place = place
@@ -75,12 +69,12 @@ class ProcessExecutor:
         self._lock = threading.Lock()
         self._number = 0  # of the last command
         self._stopped = self._closed = False
-        self._process = self._spawn()
+        self._way = self._open()
         self._fresh = True
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._way.pid
 
     def stop(self) -> None:
         self._stopped = True
@@ -102,16 +96,7 @@ class ProcessExecutor:
 
     def close(self) -> None:
         self._closed = True
-        if self._process.stdin:
-            with suppress(BrokenPipeError):  # it was already dead, as intended
-                self._process.stdin.close()
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            end_group(self._process)
-            self._process.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
+        self._way.close()
 
     def carry_out(self, call: Call) -> object:
         for attempt in range(MAX_RESTARTS + 1):
@@ -129,7 +114,7 @@ class ProcessExecutor:
             except (EOFError, BrokenPipeError) as problem:
                 if self._closed:
                     raise StoppedError("the process that trains was ended") from None
-                how = self._ended()
+                how = self._way.ended()
                 if isinstance(problem, _SilentError):
                     how = str(problem)
                 if attempt == MAX_RESTARTS:
@@ -138,7 +123,7 @@ class ProcessExecutor:
                         f"the training process ended {MAX_RESTARTS + 1} times ({how}) on {call.name!r}{log}"
                     ) from None
                 self._restarted(how)
-                self._process = self._spawn()
+                self._way = self._open()
                 self._fresh = True
         raise AssertionError("the loop returns or raises")
 
@@ -148,27 +133,11 @@ class ProcessExecutor:
             self._lasting.pop(key, None)  # it goes last, since it was the last call
             self._lasting[key] = call
 
-    def _spawn(self) -> subprocess.Popen[str]:
-        log: IO[bytes] | int = subprocess.DEVNULL
-        if self._log is not None:
-            log = appending(self._log.parent, self._log.name)
-        own = {VISIBLE: self._place.gpu} if self._place.gpu else {}
-        # -P: a file in the user's working folder that is named like a module must not be imported.
-        command = [sys.executable, "-P", "-m", "tame.worker.serve", *([self._kind] if self._kind else [])]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8",
-            env={**worker_environment(), **os.environ, **own}, start_new_session=True,
-            creationflags=_NEW_GROUP,
-        )  # fmt: skip
-        if not isinstance(log, int):
-            log.close()
-        return process
-
     def _ask(self, request: Start | Call, hear: Hear) -> object:
         if self._stopped:
             raise StoppedError("stopped by the user")
         name = "start" if isinstance(request, Start) else request.name
-        with Watch(self._process, self.patience, lambda text: hear(Note(text))) as watch:
+        with Watch(self._way, self.patience, lambda text: hear(Note(text))) as watch:
             self._number += 1
             try:
                 self._write(request)  # which waits, where the process does not read
@@ -179,8 +148,7 @@ class ProcessExecutor:
                 raise
 
     def _listen(self, hear: Hear, watch: Watch) -> object:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in self._way.lines():
             if not line.endswith("\n"):
                 break  # it died in the middle of a line
             said, of = read_said(line)
@@ -216,22 +184,7 @@ class ProcessExecutor:
             self.stop()
 
     def _send(self, request: Request) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(request_line(request, self._number))
-        self._process.stdin.flush()
-
-    def _ended(self) -> str:
-        try:
-            code = self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:  # it can no longer be heard, and lives on
-            end_group(self._process)
-            code = self._process.wait()
-        if self._process.stdin:
-            with suppress(BrokenPipeError):  # what it no longer read
-                self._process.stdin.close()
-        if self._process.stdout:
-            self._process.stdout.close()
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
+        self._way.send(request_line(request, self._number))
 
 
 def start_of(place: Place) -> Start:

@@ -7,18 +7,13 @@ no processor time, and is found out sooner than one that computes.
 from __future__ import annotations
 
 import math
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from tame.trial.commands import Doing, Message
+from tame.worker.pipe import Way
 
 LEAST_SILENCE_S = 60.0  # that a command may always take without a message, even where nothing is computed
 FACTOR = 20  # times the longest step so far may the next one take
@@ -58,14 +53,14 @@ class Patience:
 class Watch:
     """Ends a process that sends nothing for too long, so that reading from it does not block forever.
 
-    process: None if the work is done in this process, which is only informed. note: called with the name of the user's
-    own function or module that has been silent for a while.
+    way: to the process; None if the work is done in this one, which is only informed. note: called with the name of the
+    user's own function or module that has been silent for a while.
     """
 
-    def __init__(self, process: subprocess.Popen[str] | None, patience: Patience, note: Callable[[str], None]) -> None:
+    def __init__(self, way: Way | None, patience: Patience, note: Callable[[str], None]) -> None:
         self.ended_after_s: float | None = None  # of silence, where the process was ended
         self.doing = NOTHING
-        self._process = process
+        self._way = way
         self._patience = patience
         self._note = note
         self._silent_s = 0.0
@@ -82,7 +77,7 @@ class Watch:
     @property
     def limit_s(self) -> float:
         """How long the present silence may be."""
-        if self._process is None:
+        if self._way is None:
             return math.inf
         own = self.doing.limit_s
         return own if own is not None else self._patience.busy_s
@@ -110,44 +105,22 @@ class Watch:
             if doing.what and doing is not named and self._silent_s >= LONG_S:
                 named = doing
                 self._note(_still(doing.what, self._silent_s, self.limit_s))
-        if self._process is not None:
+        if self._way is not None:
             self.ended_after_s = self._silent_s
-            end_group(self._process)
+            self._way.end()
 
     def _is_too_long(self) -> bool:
-        if self._process is None:
+        if self._way is None:
             return False
         idle_too_long = self.doing.limit_s is None and self._idle_s >= self._patience.idle_s
         return idle_too_long or self._silent_s >= self.limit_s
 
     def _computes(self) -> bool:
         """Whether the process has used processor time since it was looked at last, or may have."""
-        if self._process is None or self._silent_s < self._patience.idle_s / 4:
+        if self._way is None or self._silent_s < self._patience.idle_s / 4:
             return True  # it is looked at only where there may be something to see
-        before, self._used = self._used, cpu_s(self._process.pid)
+        before, self._used = self._used, self._way.cpu_s()
         return self._used is None or before is None or self._used > before
-
-
-def cpu_s(session: int) -> float | None:
-    """Seconds of processor time that all processes of a session have used; None where the system does not tell."""
-    total, known = 0, False
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError, IndexError):  # it may have ended meanwhile
-            # The name, in brackets, may hold anything; behind it: state, parent, group, session, ..., times.
-            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            if int(fields[3]) == session:
-                total, known = total + sum(map(int, fields[11:15])), True
-    if known and sys.platform != "win32":
-        return total / os.sysconf("SC_CLK_TCK")
-    return None
-
-
-def end_group(process: subprocess.Popen[str]) -> None:
-    """Kills a process that leads a group of its own, with all that it has started; a stopped one too."""
-    with suppress(ProcessLookupError, PermissionError):
-        if sys.platform != "win32":
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
 
 
 def _still(what: str, silent_s: float, limit_s: float) -> str:
