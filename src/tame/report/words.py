@@ -170,10 +170,11 @@ def verdict(result: Result) -> str:
 
 
 def other_verdicts(result: Result) -> list[str]:
-    """What is delivered beside one network of the winner, where it is several, gradient boosting, where that was asked
-    for, and the dummy."""
+    """What is delivered beside one network of the winner, where it is several, a linear model, gradient boosting, where
+    that was asked for, and the dummy."""
     own, metric = result.baselines, result.metric
-    others = ((own.single, "one network of the winner"), (own.trees, f"{TREES} (scikit-learn)"))
+    trees = f"{TREES} (scikit-learn)"
+    others = ((own.single, "one network of the winner"), (own.linear, "a linear model"), (own.trees, trees))
     said = [comparison(metric, each.difference, name) for each, name in others if each is not None]
     return [*said, dummy_verdict(result)]
 
