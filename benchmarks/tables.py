@@ -61,6 +61,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rivals", action="store_true", help="beside other models, on sixteen tables")
     parser.add_argument("--time", default="1m", help="of each study, with --rivals")
+    parser.add_argument(
+        "--trials", type=int, help="of each study, instead of a time: the same however busy the machine"
+    )
     parser.add_argument("--out", type=Path, default=Path("tables.jsonl"), help="results of --rivals, one a line")
     parser.add_argument("--set", nargs="*", default=[], help="further words for tame fit, with --rivals")
     given = parser.parse_args()
@@ -68,7 +71,8 @@ def main() -> None:
     try:
         if given.rivals:
             chosen = given.tables.split(",") if given.tables else list(RACES)
-            race(chosen, given.seeds, given.time, given.out, work, more=given.set)
+            budget = ["--time", given.time] if given.trials is None else ["--trials", str(given.trials)]
+            race(chosen, given.seeds, [*budget, *given.set], given.out, work)
         else:
             alone(given.tables.split(",") if given.tables else list(JOBS), given.seeds, work)
     finally:
@@ -89,15 +93,15 @@ def alone(tables: Iterable[str], seeds: int, work: Path) -> None:
 def fit(name: str, seed: int, work: Path) -> dict[str, object]:
     """One run of the command line, timed externally."""
     table, target, sealed, limit, _ = JOBS[name]
-    words = ["--test", str(TABLES / sealed)] if sealed else []
-    run = run_tame(TABLES / table, target, seed, limit, work / f"{name}-{seed}", words)
+    words = ["--time", limit, *(["--test", str(TABLES / sealed)] if sealed else [])]
+    run = run_tame(TABLES / table, target, seed, work / f"{name}-{seed}", words)
     print(json.dumps({"table": name, **run}), file=sys.stderr)
     return run
 
 
-def run_tame(table: Path, target: str, seed: int, limit: str, out: Path, words: Sequence[str]) -> dict[str, object]:
+def run_tame(table: Path, target: str, seed: int, out: Path, words: Sequence[str]) -> dict[str, object]:
     """What a study of a table gave."""
-    command = [str(TAME), "fit", str(table), "--target", target, "--seed", str(seed), "--time", limit]
+    command = [str(TAME), "fit", str(table), "--target", target, "--seed", str(seed)]
     command += ["--out", str(out), "--json", "--quiet", *words]
     begun = time.perf_counter()
     environment = {**os.environ, "TAME_CACHE": str(out.parent / "cache")}
@@ -187,25 +191,25 @@ RACES = {
 }
 
 
-def race(tables: Sequence[str], seeds: int, limit: str, out: Path, work: Path, *, more: Sequence[str] = ()) -> None:
-    """Every table with every seed, those that `out` does not have yet, and a table of all that it has."""
+def race(tables: Sequence[str], seeds: int, words: list[str], out: Path, work: Path) -> None:
+    """Every table with every seed, those that `out` does not have yet, and a table of all. words: for tame fit."""
     done = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
-    known = {(each["table"], each["seed"], each["time"], tuple(each["more"])) for each in done}
+    known = {(each["table"], each["seed"], *each["words"]) for each in done}
     for seed in range(seeds):
         for name in tables:
-            if (name, seed, limit, tuple(more)) in known:
+            if (name, seed, *words) in known:
                 continue
-            own = {"table": name, "seed": seed, "time": limit, "more": list(more)}
-            found = {**own, **judged(RACES[name], seed, limit, work / f"{name}-{seed}", more)}
+            own = {"table": name, "seed": seed, "words": words}
+            found = {**own, **judged(RACES[name], seed, work / f"{name}-{seed}", words)}
             with out.open("a") as file:
                 file.write(json.dumps(found) + "\n")
             print(json.dumps(found), file=sys.stderr)
             done.append(found)
-    wanted = [each for each in done if each["time"] == limit and each["more"] == list(more)]
+    wanted = [each for each in done if each["words"] == words]
     print(in_markdown([each for each in wanted if each["table"] in tables and each["seed"] < seeds]))
 
 
-def judged(own: Race, seed: int, limit: str, folder: Path, more: Sequence[str]) -> dict[str, object]:
+def judged(own: Race, seed: int, folder: Path, more: Sequence[str]) -> dict[str, object]:
     """What each model says of the same rows of one table: accuracy, or RMSE."""
     rows = own.load()
     train, test = parted(rows, own.rows, seed)
@@ -217,7 +221,7 @@ def judged(own: Race, seed: int, limit: str, folder: Path, more: Sequence[str]) 
     task = "regression" if rows.is_regression else "classification"
     words = ["--test", str(folder / "test.csv"), "--task", task, *more]
     words += ["--metric", "rmse" if rows.is_regression else "accuracy"]
-    run = run_tame(folder / "train.csv", rows.target, seed, limit, folder / "study", words)
+    run = run_tame(folder / "train.csv", rows.target, seed, folder / "study", words)
     metric = "rmse" if rows.is_regression else "accuracy"
     scores = {"tame": run["metrics"][metric], **rivals(rows, train, test, seed)}  # type: ignore[index]
     about_run = {name: run[name] for name in ("wall_s", "trials", "epochs", "validation", "ensemble", "metrics")}

@@ -192,7 +192,7 @@ def test_the_story_is_told_in_80_columns_and_says_what_matters() -> None:
     assert all(len(line) <= 80 for line in text.splitlines())
     said = " ".join(text.split())
     for needed in (
-        "9 of 12 found", "from random weights: accuracy 0.410 (0.350 to 0.470), one recipe for 3 epochs at 64 pixels in 9 s",
+        "9 of 12 found", "weights: accuracy 0.410 (0.350 to 0.470), one recipe for 3 epochs at 64 pixels in 9 s",
         f"the best of {result.trials} recipes in", f"{result.winner.epochs} epochs at", "--backbone none --time",
     ):  # fmt: skip
         assert needed in said

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from made_pictures import fill
+from tame.app.run import resolved
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, TameError, UsageError
 from tame.data.image_lists import is_list, metadata_files, read_list
@@ -85,6 +86,24 @@ def test_metadata_of_a_folder_is_read_as_the_folder_would_be(parts, beside):
     found = read_list(config(parts, test="val"))
     assert (found.classes, found.pictures, found.parts) == (folder.classes, folder.pictures, ("train", "test"))
     assert len(metadata_files(config(parts))) == (1 if beside == "at the top" else 3)
+
+
+def test_a_folder_beside_the_list_is_the_part_that_it_is_named_for(parts, monkeypatch):
+    (parts / "test").rename(parts / "kept")
+    path = write(parts / "all.csv", ("photo", "kind"), *[row for row in listed(parts) if not row[0].startswith("kept")])
+    monkeypatch.chdir(parts.parent)
+    asked = resolved(config(Path("insects/all.csv"), target="kind", test="val"))
+    assert asked.test == "val"
+    own, whole = read_list(asked), scan(parts, test="val")
+    of_folder = {(each.id, each.part) for each in whole.pictures if not each.id.startswith("kept")}
+    assert {(each.id, each.part) for each in own.pictures} == of_folder
+    assert own.parts == ("train", "test")
+    other = write(parts / "other.csv", ("photo", "kind"), *listed(parts))
+    said = "of --val and --test one names a table and the other a folder: give two tables, or two folders"
+    assert refused(path, target="kind", test="val", val=str(other)) == said
+    assert "no picture that is listed lies in kept" in refused(path, target="kind", test="kept")
+    with pytest.raises(UsageError, match="--test must name another table, but there is no file gone"):
+        resolved(config(path, target="kind", test="gone"))
 
 
 def test_a_part_without_answers_is_not_read_unless_it_is_asked_for(parts):

@@ -1,20 +1,48 @@
-"""Studies on which a lesson is hard to give: one input, one trial, none that can be read, numbers for classes."""
+"""Studies on which a lesson is hard to give, and answers of all kinds: they are refused in words, or judged."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
 from dataclasses import replace
 
 import pytest
 
 from made_ground import made_ground, made_tutor
+from tame.app.lessons import said
 from tame.core.errors import UsageError
 from tame.core.recipe import Recipe
-from tame.learn.answers import answer
+from tame.learn.answers import answer, load
 from tame.learn.lesson import lessons
 from tame.learn.numbers import numbers
 from tame.learn.question import judge
 from tame.learn.questions import questions
 from tame.learn.seen import SeenTrial
+from tame.learn.tutor import ASKS
+
+load()
+RUNS = {"runs": [{"lr": 0.1}, {"lr": 0.2}], "steps": 5}
+GIVEN = {  # what can be asked; a question that is not here has no details that are needed
+    "click": {"step": 0, "a": 1.0, "b": 0.0, "descents": RUNS}, "race": {"descents": RUNS, "order": [0, 1]},
+    "descents": RUNS, "rate": {"lr": 0.1, "wanted": "rises"}, "fix": {"values": {}, "slider": "share", "to": 0.5},
+    "sort": {"trial": 1, "answer": "good"}, "batches": {"bets": {"updates": 0, "examples": 1, "seconds": 1}},
+    "line": {"y": 3.0}, "costs": {"costs": [[0, 1, 1], [1, 0, 1], [1, 1, 0]], "less": 0},
+    "contest": {"situation": "noisy", "optimizer": "sgd"}, "derivative": {"seed": 0, "edge": "v1", "value": 0.5},
+    "second_look": {"points": 3.0}, "few": {"place": 0}, "reading": {"examples": 10.0}, "destroy": {"factor": 1.0},
+    "adapt": {"way": "adapters", "factor": 1.0, "steps": 5}, "which": {"pair": 0, "after": 0},
+    "split": {"by": "groups"}, "read": {"answer": "good"}, "story": {"place": 0}, "change": {"change": "", "bet": ""},
+    "found": {"place": 0, "answer": "matrix"}, "doctor": {"bet": ""}, "exam": {"bet": ""},
+}  # fmt: skip
+STRANGE = [
+    None, True, -1, 10**19, 10**400, 1e308, 5e-324, math.nan, math.inf, "", "\ud800", "a" * 20_000, "1e999", [], {},
+    [[]], [1, 1, 1], [None], [math.nan] * 3, [[10**400] * 3] * 3, [{"lr": 10**400}], [{"lr": 0.1}] * 13, {"a": 1},
+]  # fmt: skip
+SLOW = ("adapt", "which", "curves", "reading", "second_look", "few", "story")  # what they ask about is trained first
+ASKED = [
+    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+    for name, (kind, _) in sorted(ASKS.items()) if dataclasses.fields(kind)
+]  # fmt: skip
 
 
 def trials(many, state="complete", *, loss=0.5):
@@ -83,3 +111,15 @@ def test_answers_that_are_no_numbers_are_refused(what, asked, value):
     field = next(name for name in ("value", "lr", "points", "examples", "y", "factor") if name in asked)
     with pytest.raises(UsageError):
         answer(made_tutor(), what, {**asked, field: value})
+
+
+@pytest.fixture(scope="module")
+def few():
+    return made_tutor(examples=40)
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_strange_details_are_refused_or_answered(few, what):
+    names, usual = [each.name for each in dataclasses.fields(ASKS[what][0])], GIVEN.get(what, {})
+    for given in ({"nothing": 1}, *({**usual, name: each} for name in names for each in STRANGE)):
+        json.dumps(said(few, {"what": what, "asked": given}), allow_nan=False)

@@ -19,13 +19,13 @@ def loaded(tmp_path, monkeypatch, name, text):
 
 @pytest.mark.parametrize("problem", ["RuntimeError('no operator nms')", "OSError('no libcudart')"])
 def test_a_torchvision_for_another_torch_is_named_with_what_to_do(tmp_path, monkeypatch, problem):
-    with pytest.raises(UsageError, match="torchvision .*no .*install torch and torchvision together"):
+    with pytest.raises(UsageError, match=r"torchvision .*no .*install torch and torchvision together"):
         loaded(tmp_path, monkeypatch, "needs_pictures", UNFIT.format(problem, "torchvision"))
 
 
 def test_a_missing_torchvision_is_named_too(tmp_path, monkeypatch):
-    with pytest.raises(UsageError, match="No module named 'torchvision'.; install torch and torchvision"):
-        text = "raise ModuleNotFoundError(\"No module named 'torchvision'\", name='torchvision')\n"
+    text = "raise ModuleNotFoundError(\"No module named 'torchvision'\", name='torchvision')\n"
+    with pytest.raises(UsageError, match=r"No module named 'torchvision'.; install torch and torchvision"):
         loaded(tmp_path, monkeypatch, "lacks_pictures", text)
 
 

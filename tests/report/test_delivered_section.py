@@ -78,6 +78,9 @@ def test_false_alarms_and_what_is_kept_of_the_data_are_told() -> None:
     text = section(result, "delivered")
     assert "of 153 test pictures, which are like it, 2 are flagged, 1.3 % (0.4 % to 4.6 %; 1 % is meant)" in text
     assert "For this the model keeps means and spreads of its training pictures, and none of the pictures." in text
+    assert "1 is flagged, 0.7 %" in section(
+        replace(result, unlike=replace(UNLIKE, flagged=1, share=1 / 153)), "delivered"
+    )
     assert Result.from_json(result.to_json()) == result
 
 

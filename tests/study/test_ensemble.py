@@ -152,7 +152,8 @@ def study(tmp_path_factory):
     label = np.where(x[:, 0] * x[:, 1] + x[:, 2] + rng.normal(size=420) > 0, "yes", "no")
     lines = [",".join([*(f"{value:.4f}" for value in row), own]) for row, own in zip(x, label, strict=True)]
     (folder / "few.csv").write_text("\n".join(["a,b,c,d,e,f,label", *lines]) + "\n")
-    fixed = ("--set", "model.width=64", "--set", "optimizer.lr=0.01", "--set", "model.dropout=0")
+    fixed = [f"--set={each}" for each in ("model.width=64", "optimizer.lr=0.01", "model.dropout=0")]
+    fixed += ["--set", "regularize.early_stopping=0"]  # which would keep them from learning other noise
     words = ("--trials", "2", "--epochs", "12", "--folds", "2", "--json", "--quiet", *fixed, "--more-data")
     done = tame_here(
         "fit", folder / "few.csv", "--target", "label", *words, "--out", folder / "study", cache=folder / "cache"

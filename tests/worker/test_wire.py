@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tame.core.errors import DataError, StorageError, TameError, UsageError, WorkerError
 from tame.core.plain import to_plain
 from tame.core.probed import Batches, FirstLoss, NotRun, OneBatch, Probed, Reach, Steps, Units, Weights
+from tame.core.rate_range import RateRange
 from tame.core.recipe import Recipe
 from tame.core.records import Point
 from tame.trial.commands import (
@@ -33,6 +34,7 @@ from tame.trial.commands import (
     MemoryUse,
     Note,
     PointMeasured,
+    Priced,
     Progress,
     Rehearsed,
     Saved,
@@ -114,6 +116,10 @@ PROBED = st.builds(
     ),
     not_run=st.lists(st.builds(NotRun, WORDS, WORDS), max_size=2).map(tuple), wall_s=NUMBERS,
 )  # fmt: skip
+RATES = st.builds(
+    RateRange, points=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3).map(tuple), usual=NUMBERS, steepest=MAYBE,
+    lowest=MAYBE, seconds=NUMBERS,
+)  # fmt: skip
 NOTHING = st.none()
 VALUES = {
     "open": (st.fixed_dictionaries({"kind": WORDS, "given": PLAIN}), PLAIN),
@@ -139,6 +145,14 @@ VALUES = {
         USES,
     ),
     "probe": (st.fixed_dictionaries({"recipe": RECIPES, "folds": FOLDS, "limit_s": NUMBERS}), PROBED),
+    "rates": (st.fixed_dictionaries({"recipe": RECIPES, "folds": FOLDS, "limit_s": NUMBERS}), RATES),
+    "price": (
+        st.fixed_dictionaries(
+            {"recipes": st.lists(RECIPES, max_size=2), "fold": st.none() | WHOLE, "labels": st.lists(WORDS, max_size=2),
+             "row": WHOLE}
+        ),
+        st.builds(Priced, latency_s=NUMBERS, size_bytes=WHOLE),
+    ),
     "slowdown": (st.fixed_dictionaries({"recipe": RECIPES}), NUMBERS),
     "advance": (
         st.fixed_dictionaries(

@@ -271,11 +271,15 @@ def check(config: StudyConfig, json: JsonOption = False) -> None:
 
 @command()
 @with_settings(PLAN, file=True)
-def plan(config: StudyConfig, json: JsonOption = False) -> None:
+def plan(
+    config: StudyConfig,
+    rate: Annotated[bool, typer.Option("--rate", help="also try rising learning rates, a step at each")] = False,
+    json: JsonOption = False,
+) -> None:
     """Show the split, the space and a forecast of the cost; writes nothing."""
     from tame.app.preview import plan_study, print_plan
 
-    found = plan_study(config)
+    found = plan_study(config, rate=rate)
     if json:
         print_json(found.to_json())
     else:

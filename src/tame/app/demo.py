@@ -244,8 +244,8 @@ def pretraining_in_words(result: Result, beside: FromScratch) -> str:
     given = f"{formats.count(winner.epochs, 'epoch')} at {winner.recipe['input.size']} pixels"
     again = from_here(f"tame fit {shlex.quote(formats.inert(result.data))} --backbone none", result.data)
     return (
-        f"The same network from random weights: {formats.metric_name(metric)} {shown}, one recipe for {took}. Pretrained, "
-        f"as below: the best of {formats.count(result.trials, 'recipe')} in {own_s} s, {given}. "
+        f"The same network from random weights: {formats.metric_name(metric)} {shown}, one recipe for {took}. "
+        f"Pretrained, as below: the best of {formats.count(result.trials, 'recipe')} in {own_s} s, {given}. "
         f"As much time for random weights: {again} --time {own_s}s"
     )
 

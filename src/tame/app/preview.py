@@ -17,6 +17,7 @@ from tame.app.run import resolved
 from tame.core.config import AUTO, NONE, StudyConfig, command_of
 from tame.core.files import write_bytes
 from tame.core.plain import from_plain, to_plain
+from tame.core.rate_range import RateRange
 from tame.core.recipe import Recipe, Value
 from tame.core.records import Finding
 from tame.core.result import without_none
@@ -43,6 +44,8 @@ from tame.study.space import planned
 from tame.study.state import Silent, unmuted
 
 MOST_COLUMNS, MOST_SKIPPED = 60, 20  # shown
+RATES_S = 10.0  # that trying rising learning rates may take, at most
+BARS = "▁▂▃▄▅▆▇█"
 NEXT = "tune a network on it, in five minutes unless you give another --time"
 
 
@@ -77,7 +80,7 @@ class Preview:
     """What a study would do: the split, the space, and what it will take.
 
     portfolio: number of recipes tried first; rungs: epochs after which trials are compared; clock_s, search_until_s:
-    seconds, None without a clock.
+    seconds, None without a clock; rates: of a test of rising learning rates, where it was asked for.
     """
 
     schema: str = "tame/1"
@@ -101,6 +104,7 @@ class Preview:
     search_until_s: float | int | None
     trials: int | None
     forecast: Forecast
+    rates: RateRange | None = None
 
     def to_json(self) -> dict[str, object]:
         """The document of `tame plan --json`."""
@@ -123,8 +127,11 @@ def check_data(config: StudyConfig) -> Check:
         return Check(data=config.data, facts=facts, findings=found, command=command, skipped=read_skipped(study.folder))
 
 
-def plan_study(config: StudyConfig) -> Preview:
-    """The split, the space, and the forecast. Reads the cache; writes nothing there or anywhere else."""
+def plan_study(config: StudyConfig, *, rate: bool = False) -> Preview:
+    """The split, the space, and the forecast. Reads the cache; writes nothing there or anywhere else.
+
+    rate: whether rising learning rates are tried with the default recipe.
+    """
     require_installed(config.search)
     with _throwaway(config, keeps=False) as study:
         data = open_data(study)
@@ -132,7 +139,9 @@ def plan_study(config: StudyConfig) -> Preview:
         foretell(study, data, plan)
         kept, facts, findings = planned(study.state), facts_of(study.state.data or {}), unmuted(study.state)
         forecast = foretold(study.state)
+        rates = study.worker.rates(plan.search.base, folds=[0], limit_s=RATES_S) if rate else None
     return Preview(
+        rates=rates,
         data=config.data,
         classes=facts.classes or (),
         counts=facts.counts,
@@ -211,6 +220,20 @@ def print_plan(found: Preview) -> None:
         console.print(Text(f"warning: {each.title}; {each.change}"))
     for line in found.forecast.words:
         console.print(Text(line))
+    if found.rates is not None:
+        console.print(Text(f"{sparkline([loss for _, loss in found.rates.points])}\n{found.rates.words}"))
+
+
+def sparkline(values: Sequence[float], *, width: int = 60) -> str:
+    """Values as a line of bars, the highest one full; of more than fit, every so-many-th.
+
+    >>> sparkline([3.0, 2.0, 1.0, 8.0])
+    '▃▂▁█'
+    """
+    shown = values[:: -(-len(values) // width)] if values else []
+    low, high = min(shown, default=0.0), max(shown, default=0.0)
+    step = (high - low) / (len(BARS) - 1) or 1.0
+    return "".join(BARS[round((value - low) / step)] for value in shown)
 
 
 def _throwaway(config: StudyConfig, *, keeps: bool = True) -> Study:

@@ -38,7 +38,7 @@ from tame.app.tracking.tracking import tracking
 from tame.core.config import GIVEN, INLINE, StudyConfig
 from tame.core.errors import NothingTrainedError, ShapeError, StoppedError, StorageError, TameError, UsageError, require
 from tame.core.exported import read_exports
-from tame.core.files import write_text
+from tame.core.files import is_folder_beside, write_text
 from tame.core.records import MISFITS, Event, History
 from tame.core.result import Result
 from tame.core.sums import WEIGHTS
@@ -124,13 +124,20 @@ def resolved(config: StudyConfig) -> StudyConfig:
     whole = replace(whole, data=str(Path(config.data).resolve()))
     if Path(config.data).is_dir():
         return whole
-    return replace(whole, val=_other_table("val", config.val), test=_other_table("test", config.test))
+    return replace(whole, val=_other_part("val", config.val, whole), test=_other_part("test", config.test, whole))
 
 
-def _other_table(name: str, path: str | None) -> str | None:
-    """The absolute path of a part that is a separate table. Raises UsageError if the file does not exist."""
-    require(path is None or Path(path).is_file(), f"--{name} must name another table, but there is no file {path}")
-    return str(Path(path).resolve()) if path else path
+def _other_part(name: str, path: str | None, config: StudyConfig) -> str | None:
+    """The absolute path of a part that is a separate table, or the folder beside a list of pictures as it was named.
+
+    Raises UsageError where there is neither.
+    """
+    if path is None:
+        return None
+    if not Path(path).is_file() and is_folder_beside(Path(config.data), path):
+        return path
+    require(Path(path).is_file(), f"--{name} must name another table, but there is no file {path}")
+    return str(Path(path).resolve())
 
 
 def resume_study(

@@ -120,6 +120,11 @@ def in_place(folder: Path, name: str, *, size: int) -> IO[bytes]:
         return os.fdopen(_own(folder / name, lambda: os.open(leaf, again, dir_fd=place)), "r+b", buffering=0)
 
 
+def is_folder_beside(file: Path, name: str) -> bool:
+    """Whether this is the name of a folder that lies beside a file; a path is none."""
+    return Path(name).name == name and (file.parent / name).is_dir()
+
+
 def require_new(file: Path) -> None:
     """Raises UsageError where a file cannot be new: something has its name already, or there is no folder for it."""
     require(not os.path.lexists(file), f"{file} exists; give another file name")

@@ -12,6 +12,7 @@ import numpy as np
 
 from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError, require
+from tame.core.files import is_folder_beside
 from tame.core.result_parts import TargetFacts
 from tame.core.text import printable
 from tame.data.image_layout import some
@@ -161,7 +162,10 @@ def _files(config: StudyConfig) -> list[ListFile]:
     path = Path(config.data)
     if not path.is_dir():
         parts: tuple[tuple[str | None, Part], ...] = ((config.val, "val"), (config.test, "test"))
-        later = [ListFile(Path(name), part) for name, part in parts if name is not None]
+        folders = _folders_beside(config).values()
+        later = [ListFile(Path(name), part) for name, part in parts if name is not None and name not in folders]
+        mixed = "of --val and --test one names a table and the other a folder: give two tables, or two folders"
+        require(not (later and folders), mixed)
         return [ListFile(path, "train" if later else ""), *later]
     found = metadata_files(config)
     given: dict[Part, str | None] = {"val": config.val, "test": config.test}
@@ -169,6 +173,12 @@ def _files(config: StudyConfig) -> list[ListFile]:
         has = found[0].part == "" or name is None or part in {each.part for each in found}
         require(has, f"the {part} folder {name} contains no {METADATA} that names pictures", error=DataError)
     return found
+
+
+def _folders_beside(config: StudyConfig) -> dict[Part, str]:
+    """The parts that are folders beside a list, whose paths lie in them, and not tables of their own."""
+    asked: dict[Part, str | None] = {"val": config.val, "test": config.test}
+    return {part: name for part, name in asked.items() if name and is_folder_beside(Path(config.data), name)}
 
 
 def _top(config: StudyConfig, files: Sequence[ListFile]) -> str:
@@ -266,10 +276,12 @@ def parts_of_folders(tops: Sequence[str], given: Mapping[Part, str]) -> list[Par
 
 def _in_parts(config: StudyConfig, top: str, found: list[Labelled]) -> tuple[list[Labelled], list[str]]:
     """The pictures with the parts that their folders say, where the lists do not, and notes."""
-    is_folder = Path(config.data).is_dir()
     if any(each.file.part for each in found):
         return found, []
-    given = given_parts(top, entries(top)[0], val=config.val, test=config.test) if is_folder else {}
+    named: Mapping[Part, str | None] = {"val": config.val, "test": config.test}
+    named = named if Path(config.data).is_dir() else _folders_beside(config)
+    folders = entries(top)[0] if any(named.values()) else []
+    given = given_parts(top, folders, val=named.get("val"), test=named.get("test"))
     parts = parts_of_folders([first_folder(each.file.id) for each in found], given)
     missing = set(given) - set(parts)
     require(not missing, f"no picture that is listed lies in {some([given[p] for p in missing])}", error=DataError)

@@ -64,7 +64,8 @@ def tiny(tutor: Tutor, seed: int) -> tuple[Tiny, list[str], str]:
         target = float(int(ground.y[row]) == 0) if ground.classes else round(float(ground.y[row]), 1)
         w, v = (torch.from_numpy(rng.uniform(-1.5, 1.5, size).round(1)) for size in ((2, 3), (3,)))
         inside = x @ w
-        if int((inside > 0.1).sum()) >= 2 and bool((x != 0).all()) and bool((inside.abs() > 0.05).all()):
+        is_plain = bool((x != 0).all() and (w != 0).all() and (v != 0).all())  # else a derivative may be told by eye
+        if int((inside > 0.1).sum()) >= 2 and is_plain and bool((inside.abs() > 0.05).all()):
             break
     names = [ground.names[own] if ground.names else f"input {own + 1}" for own in (one, other)]
     return Tiny(x, target, w, v), names, why

@@ -70,8 +70,9 @@ def of_export(about: Exported) -> str:
 def of_int8(about: Quantized, what: str) -> str:
     """What weights in 8 bits change. what: the examples that it was judged on."""
     change = f"{about.value:+.3f} ({about.low:+.3f} to {about.high:+.3f}, 95 % interval, paired)"
+    have = "has" if about.changed == 1 else "have"
     return (
-        f"{about.changed:,} of {about.n:,} {what} have another label, and the accuracy on them is {about.after:.3f} "
+        f"{about.changed:,} of {about.n:,} {what} {have} another label, and the accuracy on them is {about.after:.3f} "
         f"instead of {about.before:.3f}, {change}"
     )
 
@@ -114,9 +115,10 @@ def temperature(result: Result, about: Tempering) -> str:
 def unlike(result: Result, about: UnlikeRow) -> str:
     """How often the model takes what is like its training data to be unlike it."""
     ends, many = f"{_percent(about.low)} to {_percent(about.high)}", words.noun(result.kind)
+    verb = "is" if about.flagged == 1 else "are"
     return (
         f"when the model predicts, it flags inputs that are unlike its training data: of "
-        f"{words.examples(result, about.n, 'test')}, which are like it, {about.flagged:,} are flagged, "
+        f"{words.examples(result, about.n, 'test')}, which are like it, {about.flagged:,} {verb} flagged, "
         f"{_percent(about.share)} ({ends}; 1 % is meant). What is flagged may be right, and what is not "
         f"may be wrong. For this the model keeps means and spreads of its training {many}, and none of the {many}"
     )

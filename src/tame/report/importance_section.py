@@ -207,8 +207,9 @@ def caution(about: BestOf) -> str:
     other = about.n - about.drawn
     if not other:
         return ""
+    were = "was" if other == 1 else "were"
     return (
-        f"{other:,} of the {about.n:,} trials were not drawn at random, as far as is known (the default, known good "
+        f"{other:,} of the {about.n:,} trials {were} not drawn at random, as far as is known (the default, known good "
         "recipes, proposals based on earlier trials, imported trials). The curve and its band therefore describe "
         "redrawing from this list; a search that learns from its trials may gain more"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tame.core.probed import Probed
+from tame.core.rate_range import RateRange
 from tame.core.recipe import Recipe
 from tame.core.records import Point
 
@@ -297,6 +298,11 @@ class Commands(Protocol):
 
     def probe(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> Probed:
         """What a rehearsal of an untrained network of this recipe measures within so many seconds."""
+        ...
+
+    def rates(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> RateRange:
+        """What the loss of an untrained network of this recipe does while its learning rate rises, step by step, within
+        so many seconds."""
         ...
 
     def slowdown(self, recipe: Recipe) -> float:

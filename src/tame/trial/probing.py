@@ -18,15 +18,11 @@ from torch import Tensor, nn
 from tame.core.errors import StoppedError
 from tame.core.probed import Batches, FirstLoss, NotRun, OneBatch, Probed, Reach, Steps, Units, Weights
 from tame.core.recipe import OptimizerRecipe
-from tame.core.rng import stream
-from tame.parts.losses import mean_loss
-from tame.parts.optimizers import clip_gradients
-from tame.trial.draws import StepDraws, epoch_batches, same_chance
-from tame.trial.own_module import alone, naming_failures, words_of
-from tame.trial.population import Member, Task, built, num_outputs
+from tame.trial.draws import epoch_batches, same_chance
+from tame.trial.own_module import words_of
+from tame.trial.population import Member, Task, num_outputs
 from tame.trial.rectified import Rectified
-from tame.trial.settings import Settings
-from tame.trial.stacked import precision
+from tame.trial.rehearsal import Rehearsal, TimeUp, steppers_of
 from tame.trial.stepper import Stepper
 
 LOOKED_AT = 64  # examples whose outputs and units are looked at
@@ -44,10 +40,6 @@ EVEN = 1e-4  # that the sum of probabilities may be off by
 _ADAM = OptimizerRecipe(name="adam", weight_decay=0.0)
 
 
-class _TimeUp(Exception):
-    """There is no time for the rest of a probe."""
-
-
 def probe(task: Task, member: Member, *, limit_s: float, clock: Callable[[], float] = time.monotonic) -> Probed:
     """What a rehearsal of this member measures within so many seconds, of which making the module is a part.
 
@@ -57,10 +49,10 @@ def probe(task: Task, member: Member, *, limit_s: float, clock: Callable[[], flo
 
     def tick() -> None:
         if clock() - begun > limit_s:
-            raise _TimeUp
+            raise TimeUp
 
     with same_chance(member.recipe.seed, "probe"), torch.enable_grad():
-        own = _Rehearsal(task, member, tick)
+        own = Rehearsal(task, member, tick)
         found, missing = Probed(batches=_batches(own)), []
         for names, look in (
             (("first_loss", "units"), _first),
@@ -72,7 +64,7 @@ def probe(task: Task, member: Member, *, limit_s: float, clock: Callable[[], flo
                 tick()
                 own.reset()
                 found = look(own, found)
-            except _TimeUp:
+            except TimeUp:
                 missing += [NotRun(name, f"the {limit_s:.2g} s for it were over") for name in names]
             except (KeyboardInterrupt, StoppedError):
                 raise
@@ -81,67 +73,14 @@ def probe(task: Task, member: Member, *, limit_s: float, clock: Callable[[], flo
     return replace(found, not_run=tuple(missing), wall_s=clock() - begun)
 
 
-class _Rehearsal:
-    """A module made for the rehearsal, and the examples that it is shown."""
-
-    def __init__(self, task: Task, member: Member, tick: Callable[[], None]) -> None:
-        self.task, self.member, self.recipe, self.tick = task, member, member.recipe, tick
-        self.module = built(task, member)
-        self.state = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
-        self.params = {name: value for name, value in self.module.named_parameters() if value.requires_grad}
-        self.settings = Settings.of([member], task.examples, next(iter(self.params.values())).detach())
-        self.walked = task.examples.walked(member)
-        trains = task.examples.trains(member).nonzero().squeeze(1)
-        self.trains = trains[torch.from_numpy(stream(self.recipe.seed, "probe").permutation(len(trains))).to(trains)]
-
-    def reset(self) -> None:
-        """The weights as they were made, in training, without gradients."""
-        self.module.load_state_dict(self.state)
-        self.module.train()
-        self.module.zero_grad(set_to_none=True)
-
-    def calm(self) -> None:
-        """In training, but without dropout, so that the same examples give the same outputs."""
-        self.module.train()
-        for part in self.module.modules():
-            if isinstance(part, nn.modules.dropout._DropoutNd):
-                part.eval()
-
-    def inputs(self, rows: Tensor) -> Tensor:
-        return self.task.batch(self.recipe, rows, epoch=1, step=0)
-
-    def outputs(self, x: Tensor) -> Tensor:
-        """(B, O), of float32 or float64."""
-        with precision(self.task), naming_failures(self.recipe), alone(self.module, len(x)):
-            if getattr(self.module, "takes_draws", False):
-                draws = StepDraws(self.recipe.seed, 1, 0, len(x), self.task.device)
-                found: Tensor = self.module(x, draws)
-            else:
-                found = self.module(x)
-        whole: Tensor = found.float() if found.dtype == torch.bfloat16 else found
-        return whole
-
-    def loss(self, outputs: Tensor, rows: Tensor) -> Tensor:
-        target = self.task.examples.aims([self.member], rows, outputs[None]).to(self.task.device)
-        found: Tensor = mean_loss(self.recipe.loss.name, outputs[None], target, self.settings.loss)
-        return found[0]
-
-    def backward(self, x: Tensor, rows: Tensor) -> float:
-        """The loss of these examples, whose gradients are then those of the parameters."""
-        self.module.zero_grad(set_to_none=True)
-        loss = self.loss(self.outputs(x), rows)
-        torch.autograd.backward(loss)
-        return float(loss.detach())
-
-
-def _batches(own: _Rehearsal) -> Batches:
+def _batches(own: Rehearsal) -> Batches:
     kind = nn.modules.batchnorm._BatchNorm
     norms = tuple(name or type(part).__name__ for name, part in own.module.named_modules() if isinstance(part, kind))
     size, num = own.recipe.batch(len(own.walked)), len(own.walked)
     return Batches(norms=norms, batch=min(size, num), last=num % size or min(size, num))
 
 
-def _first(own: _Rehearsal, found: Probed) -> Probed:
+def _first(own: Rehearsal, found: Probed) -> Probed:
     """The loss before training, and units that no example moves."""
     rows = own.trains[:LOOKED_AT]
     x = own.inputs(rows)
@@ -156,13 +95,10 @@ def _first(own: _Rehearsal, found: Probed) -> Probed:
     return replace(found, first_loss=first, units=units)
 
 
-def _steps(own: _Rehearsal, found: Probed) -> Probed:
+def _steps(own: Rehearsal, found: Probed) -> Probed:
     """Gradients, updates and outputs in a few steps at the peak rate of the recipe."""
     params, told = own.params, _weights_of(own.module)
-    steppers = [
-        Stepper(dict(named), replace(own.recipe.optimizer, lr=own.recipe.optimizer.lr * factor))
-        for named, factor in own.task.groups(own.module, own.recipe)
-    ]
+    steppers = steppers_of(own)
     batches = _some_batches(own)
     moved: dict[str, list[float]] = {name: [] for name in told}
     gradients, losses, reached = dict.fromkeys(told, 0.0), list[float](), set[str]()
@@ -172,7 +108,7 @@ def _steps(own: _Rehearsal, found: Probed) -> Probed:
         own.tick()
         rows = batches[number % len(batches)]
         losses.append(own.backward(own.inputs(rows), rows))
-        _clip(own)
+        own.clip()
         # Of the first step that reaches it: a last layer of zeros lets nothing through before it has moved.
         gradients = {name: old or _rms_of_some(params[name].grad) for name, old in gradients.items()}
         reached |= {name for name, value in params.items() if value.grad is not None and bool(value.grad.any())}
@@ -201,7 +137,7 @@ def _steps(own: _Rehearsal, found: Probed) -> Probed:
     return replace(found, steps=steps)
 
 
-def _some_batches(own: _Rehearsal) -> list[Tensor]:
+def _some_batches(own: Rehearsal) -> list[Tensor]:
     """The first batches of the first epoch, of the examples that this member trains on."""
     recipe = own.recipe
     trains = own.task.examples.trains(own.member)
@@ -210,21 +146,13 @@ def _some_batches(own: _Rehearsal) -> list[Tensor]:
 
 
 @torch.no_grad()
-def _spread(own: _Rehearsal) -> float | None:
+def _spread(own: Rehearsal) -> float | None:
     """How much the outputs differ between examples, as they are judged, over the largest output; None if that is not
     known."""
     own.module.eval()
     outputs = own.outputs(own.task.views(own.recipe, own.trains[:LOOKED_AT])[0])
     size = float(outputs.abs().max())
     return _finite(float(outputs.std(dim=0, correction=0).max()) / size) if size > 0 else 0.0
-
-
-def _clip(own: _Rehearsal) -> None:
-    if not own.settings.any_clip:
-        return
-    grads = {name: value.grad[None] for name, value in own.params.items() if value.grad is not None}
-    for name, value in clip_gradients(grads, norm=own.settings.clip_norm, value=own.settings.clip_value).items():
-        own.params[name].grad = value[0]
 
 
 def _weights_of(module: nn.Module) -> list[str]:
@@ -237,7 +165,7 @@ def _weights_of(module: nn.Module) -> list[str]:
     ]
 
 
-def _reach(own: _Rehearsal, found: Probed) -> Probed:
+def _reach(own: Rehearsal, found: Probed) -> Probed:
     """How high and how low the outputs can be made by moving the weights."""
     own.calm()
     rows = own.trains[:SMALL]
@@ -255,7 +183,7 @@ def _reach(own: _Rehearsal, found: Probed) -> Probed:
     return replace(found, reach=replace(reach, missed=_missed(own, reach)))
 
 
-def _pushed(own: _Rehearsal, x: Tensor, *, up: bool) -> float:
+def _pushed(own: Rehearsal, x: Tensor, *, up: bool) -> float:
     """The highest output that was reached by raising all of them; for `up` False, of their negatives."""
     stepper = Stepper(own.params, replace(_ADAM, lr=PUSH))
     best = -math.inf
@@ -281,7 +209,7 @@ def _kind_of(outputs: Tensor) -> str:
     return ""
 
 
-def _missed(own: _Rehearsal, reach: Reach) -> float:
+def _missed(own: Rehearsal, reach: Reach) -> float:
     """The share of the targets of a regression that no output can be."""
     examples = own.task.examples
     if examples.num_classes or own.recipe.loss.name == "poisson":
@@ -293,7 +221,7 @@ def _missed(own: _Rehearsal, reach: Reach) -> float:
     return float((below | above).double().mean())
 
 
-def _one_batch(own: _Rehearsal, found: Probed) -> Probed:
+def _one_batch(own: Rehearsal, found: Probed) -> Probed:
     """Whether a few examples can be learned by heart at one of a few rates."""
     rows = _different(own)
     x = own.inputs(rows)
@@ -314,7 +242,7 @@ def _one_batch(own: _Rehearsal, found: Probed) -> Probed:
     return replace(found, one_batch=one)
 
 
-def _different(own: _Rehearsal) -> Tensor:
+def _different(own: Rehearsal) -> Tensor:
     """A few training examples with targets as different as there are, so that one answer does not fit all."""
     target = own.task.examples.target[own.trains]
     if target.ndim == 2:
@@ -324,7 +252,7 @@ def _different(own: _Rehearsal) -> Tensor:
     return own.trains[order[places.to(order.device)]]
 
 
-def _lowest_of_outputs(own: _Rehearsal, rows: Tensor, shape: tuple[int, int]) -> float:
+def _lowest_of_outputs(own: Rehearsal, rows: Tensor, shape: tuple[int, int]) -> float:
     """The lowest loss of outputs that are moved by themselves."""
     like = next(iter(own.params.values()))
     free = nn.Parameter(torch.zeros(shape, dtype=torch.float64, device=like.device))
@@ -340,7 +268,7 @@ def _lowest_of_outputs(own: _Rehearsal, rows: Tensor, shape: tuple[int, int]) ->
     return best
 
 
-def _learned(own: _Rehearsal, x: Tensor, rows: Tensor, rate: float, *, until: float) -> float:
+def _learned(own: Rehearsal, x: Tensor, rows: Tensor, rate: float, *, until: float) -> float:
     """The lowest loss that a few steps on the same examples kept for `KEPT` steps: one alone may be luck."""
     stepper = Stepper(own.params, replace(_ADAM, lr=rate))
     losses: list[float] = []

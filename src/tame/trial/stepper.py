@@ -28,14 +28,17 @@ class Stepper:
             self._state = self._own.init(self._values)
         else:
             self._plain = plain_optimizer(list(params.items()), recipe)
+            self._usual = [group["lr"] for group in self._plain.param_groups]
             start = getattr(self._plain, "train", None)  # of those whose weights in training are not those judged
             if callable(start):
                 start()
 
     @torch.no_grad()
-    def step(self) -> None:
-        """One step at the rate of the recipe."""
+    def step(self, times: float = 1.0) -> None:
+        """One step at so many times the rate of the recipe."""
         if self._plain is not None:
+            for group, usual in zip(self._plain.param_groups, self._usual, strict=True):
+                group["lr"] = usual * times
             self._plain.step()
             return
         grads = {name: value.grad for name, value in self._params.items()}
@@ -44,7 +47,9 @@ class Stepper:
         whole = {n: (torch.zeros_like(v) if v.grad is None else v.grad)[None] for n, v in self._params.items()}
         like = next(iter(self._values.values()))
         own = self._recipe
-        hyper = Hyper(*(like.new_tensor([each]) for each in (own.lr, own.weight_decay, own.momentum, own.beta2)))
+        hyper = Hyper(
+            *(like.new_tensor([each]) for each in (own.lr * times, own.weight_decay, own.momentum, own.beta2))
+        )
         before = {name: self._values[name].clone() for name, grad in grads.items() if grad is None}
         self._own.update(self._values, whole, self._state, hyper)
         for name, old in before.items():  # as torch's, which leave out what has no gradient

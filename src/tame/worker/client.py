@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from tame.core.plain import to_plain
 from tame.core.probed import Probed
+from tame.core.rate_range import RateRange
 from tame.core.recipe import Recipe
 from tame.trial.commands import (
     Advanced,
@@ -66,6 +67,9 @@ class Client:
 
     def probe(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> Probed:
         return self._ask(Probed, "probe", recipe=recipe, folds=folds, limit_s=limit_s)
+
+    def rates(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> RateRange:
+        return self._ask(RateRange, "rates", recipe=recipe, folds=folds, limit_s=limit_s)
 
     def slowdown(self, recipe: Recipe) -> float:
         return self._ask(float, "slowdown", recipe=recipe)

@@ -16,6 +16,7 @@ import torch
 
 from tame.core.errors import StorageError, require
 from tame.core.probed import Probed
+from tame.core.rate_range import RateRange
 from tame.core.recipe import Recipe
 from tame.kinds.known import KINDS
 from tame.kinds.materials import open_material
@@ -55,6 +56,7 @@ from tame.trial.member_states import MemberStates
 from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Member
 from tame.trial.probing import probe
+from tame.trial.rising_rates import tried_rates
 from tame.trial.side_by_side import Emit, Pulse, side_by_side
 from tame.trial.training_material import Room, Trained, check_parts
 from tame.trial.unit import Job, Unit
@@ -164,6 +166,12 @@ class Trainer:
         with bench.threads(bench.cores([recipe])):
             task = bench.material.task(recipe, bench.rows, bench.learned.examples, folds[:1])
             return probe(task, Member(-1, folds[0], recipe), limit_s=limit_s)
+
+    def rates(self, recipe: Recipe, *, folds: Sequence[Fold], limit_s: float) -> RateRange:
+        bench = self._bench
+        with bench.threads(bench.cores([recipe])):
+            task = bench.material.task(recipe, bench.rows, bench.learned.examples, folds[:1])
+            return tried_rates(task, Member(-1, folds[0], recipe), limit_s=limit_s)
 
     def slowdown(self, recipe: Recipe) -> float:
         return slowdown(usable_cores()) if self._bench.is_timed_by_work(recipe) else 1.0

@@ -13,9 +13,9 @@ const CHANGED = "The examples or the trials of this lesson are not those any mor
 
 /** What is computed on the learner's examples. @param {string} what @param {object} [asked] */
 export async function ask(what, asked = {}) {
-  const found = await api(`/api/learn/${LESSON}/ask/${what}`, { study: STUDY, asked });
-  ground ||= found.ground;
-  if (found.ground !== ground) throw new Error(CHANGED);
+  const { ground: own, ...found } = await api(`/api/learn/${LESSON}/ask/${what}`, { study: STUDY, asked });
+  ground ||= own;
+  if (own !== ground) throw new Error(CHANGED);
   return found;
 }
 
@@ -63,7 +63,7 @@ export const Waits = ({ problem, what = "Reading your examples…" }) => (proble
   ? html`<p role="status" class="note problem">${problem} <button class="plain" onClick=${() => location.reload()}>Load this page again</button></p>`
   : html`<p role="status" class="fine">${what}</p>`);
 
-const nice = (/** @type {number} */ v) => (Math.abs(v) >= 1000 || (v !== 0 && Math.abs(v) < 0.001) ? v.toExponential(1) : String(Number(v.toPrecision(3)))).replace("-", "−");
+const nice = (/** @type {number} */ v) => (Math.abs(v) >= 1000 || (v !== 0 && Math.abs(v) < 0.01) ? v.toExponential(1) : String(Number(v.toPrecision(3)))).replace("-", "−");
 
 /** Where an axis has numbers; whole ones where it counts. @param {number} first @param {number} last */
 function placesOf(first, last) {

@@ -26,9 +26,9 @@ function Asked({ seed, edge }) {
   const [go, told, busy] = useAsk();
   const own = Number(value.replace("−", "-")), isNumber = value.trim() !== "" && Number.isFinite(own);
   const send = (/** @type {Event} */ e) => { e.preventDefault(); if (isNumber) go("derivative", { seed, edge, value: own }, setFound); };
-  return html`<form onSubmit=${send}><label>The derivative of the loss by the weight ${said(edge)}: <input name=${edge} inputmode="decimal" autocomplete="off" value=${value} onInput=${(/** @type {any} */ e) => { setValue(e.target.value); setFound(null); }} /></label>
+  return html`<form onSubmit=${send}><label>The derivative of the loss with respect to the weight ${said(edge)}: <input name=${edge} inputmode="decimal" autocomplete="off" value=${value} onInput=${(/** @type {any} */ e) => { setValue(e.target.value); setFound(null); }} /></label>
     <button disabled=${busy}>Check</button> <span class="fine" role="status">${value.trim() && !isNumber ? "Write a number, such as -0.25." : told}</span>
-    ${found && html`<${Told} right=${found.right}>${found.right ? `It is ${number(found.key, 4)}.` : "Multiply the slopes along the way back."} Moving the weight by ${found.nudge} to both sides gives ${found.right ? number(found.by_difference, 4) : "the same as the chain rule"}.<//>`}</form>`;
+    ${found && html`<${Told} right=${found.right}>${found.right ? `It is ${number(found.key, 4)}.` : "Multiply the slopes along the way back, as told below."} Moving the weight by ${found.nudge} to both sides gives ${found.right ? number(found.by_difference, 4) : "the same as the chain rule"}.<//>`}</form>`;
 }
 
 function Backprop() {

@@ -19,9 +19,9 @@ function Choose({ name, options, what, given, then, done, words }) {
 /** @param {{own: any}} props */
 function Split({ own }) {
   const [found, setFound] = useState(/** @type {any} */ (null));
-  return html`<h3>Split</h3><p>Among the pictures are ${own.pairs} pairs that show the same. How do you split?</p>
+  return html`<h3>Split</h3><p>${own.pairs ? `Among the pictures are ${own.pairs} pairs that show the same. How do you split?` : "Among these pictures are no pairs that show the same. How would you split if there might be some?"}</p>
     <${Choose} name="split" words="Split" done=${!!found} options=${[["pictures", "Each picture by itself, at random"], ["groups", "By groups: copies of a picture stay together"]]} what="split" given=${(/** @type {string} */ by) => ({ by })} then=${setFound} />
-    ${found && html`<${Told} right=${found.right}>Each by itself divides ${found.divided.pictures} of ${found.pairs} pairs between the parts; by groups ${found.divided.groups}. From here on it is by groups: ${found.parts[0]} pictures to learn from, ${found.parts[1]} to choose by, ${found.parts[2]} for the exam.<//>`}`;
+    ${found && html`<${Told} right=${found.right}>${found.pairs ? `Each by itself divides ${found.divided.pictures} of ${found.pairs} pairs between the parts; by groups ${found.divided.groups}.` : "By groups, a picture and its copies never lie in two parts."} From here on it is by groups: ${found.parts[0]} pictures to learn from, ${found.parts[1]} to choose by, ${found.parts[2]} for the exam.<//>`}`;
 }
 
 /** @param {{own: any}} props */
@@ -44,7 +44,7 @@ function Augmented() {
   return html`<h3>More of what there is</h3><p>In training, each picture can be changed at random each time it is seen. Nobody labels the copies again, so a change must leave what a picture shows as it is.</p>
     ${!found ? html`<p class="row"><button class="go" disabled=${busy} onClick=${() => go("augmented", {}, setFound)}>See four ways</button> <span class="fine" role="status">${said}</span></p>`
     : html`${Object.entries(found.names).map(([name, words]) => html`<figure key=${name} class="wide"><figcaption>${words}</figcaption><img src=${found.strips[name]} alt=${`Pictures and a drawn six. ${words}`} class="sheet" /></figure>`)}
-      <p>Above are pictures of the exercise, below a handwritten six. Which of the four can make the label of a six wrong?</p>
+      <p>Above are pictures of the exercise, below a drawn six. Which of the four can make the label of a six wrong?</p>
       <${Choose} name="augment" words="Answer" done=${!!picked} options=${Object.entries(found.names)} what="relabels" given=${(/** @type {string} */ way) => ({ way })} then=${setPicked} />
       ${picked && html`<${Told} right=${picked.right}>Of ${picked.drawn} sixes changed at random, more like a nine than a six are: ${Object.entries(picked.shares).map(([name, share]) => `${found.names[name].toLowerCase()} ${Math.round(100 * share)} %`).join("; ")}. An insect that is turned is still that insect: what is harmless depends on what the pictures show.<//>`}`}`;
 }

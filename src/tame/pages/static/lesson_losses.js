@@ -49,7 +49,7 @@ function Costs({ classes }) {
   const [go, said, busy] = useAsk();
   const write = (/** @type {number} */ i, /** @type {number} */ j, /** @type {string} */ text) => { setFound(null); setCosts((own) => own.map((row, a) => row.map((v, b) => (a === i && b === j ? (text.trim() === "" ? NaN : Number(text)) : v)))); };
   const isWhole = costs.flat().every((v) => Number.isFinite(v) && v >= 0);
-  return html`<h3>What mistakes cost</h3><p>A row for what it is, a column for what was said. Set costs by which
+  return html`<h3>What mistakes cost</h3><p>A row for what it is, a column for what was said. Set costs by which ${""}
     <select aria-label="The class" value=${less} onChange=${(/** @type {any} */ e) => { setLess(Number(e.target.value)); setFound(null); }}>${classes.map((name, i) => html`<option key=${name} value=${i}>${name}</option>`)}</select> is said less often.</p>
     <div class="scroll"><table class="list costs"><thead><tr><th>It is, but was said to be</th>${classes.map((name) => html`<th key=${name}>${name}</th>`)}</tr></thead><tbody>${classes.map((name, i) => html`<tr key=${name}><th scope="row">${name}</th>${classes.map((other, j) => html`<td key=${other}>${i === j ? "0" : html`<input size="4" inputmode="decimal" aria-label=${`${name} said to be ${other}`} value=${Number.isFinite(costs[i][j]) ? costs[i][j] : ""} onInput=${(/** @type {any} */ e) => write(i, j, e.target.value)} />`}</td>`)}</tr>`)}</tbody></table></div>
     <p class="row"><button class="go" disabled=${busy || !isWhole} onClick=${() => go("costs", { costs, less }, setFound)}>Choose answers by these costs</button> <span class="fine" role="status">${isWhole ? said : "Write a number from 0 on into each cell."}</span></p>
