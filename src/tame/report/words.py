@@ -268,7 +268,8 @@ def ability(result: Result) -> str:
     """What the network does, and on how many examples it was trained and tested."""
     if (texts := result.data_facts.language) is not None:
         trained = f"adapted to {count(texts.texts.get('train', 0), 'text')}"
-        return f"writes on from a beginning, {trained} and tested on {texts.texts.get('test', 0):,} others"
+        judged = min(texts.texts.get("test", 0), result.score.n)  # a passage of each, as long as there are so many
+        return f"writes on from a beginning, {trained} and tested on {judged:,} others"
     own = part_size(result.data_facts.counts.get("train", {}))
     trained = examples(result, own)
     verb, what = _task(result)
