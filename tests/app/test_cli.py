@@ -49,7 +49,7 @@ def test_of_a_study_whose_trials_all_diverged_a_program_gets_the_state_and_the_e
         "--trials",
         "2",
         "--epochs",
-        "3",
+        "8",
         "--folds",
         "2",
     )
