@@ -45,7 +45,7 @@ def begun(*, left_s, clock_s=100.0, epoch_s=1.0, to_the_end=False, stop_asked=Fa
         return SimpleNamespace(epoch_s=epoch_s * COSTS[recipe.model.unfrozen])
 
     study = SimpleNamespace(
-        config=SimpleNamespace(clock_s=clock_s), left_s=left_s, state=SimpleNamespace(stop_asked=stop_asked),
+        config=SimpleNamespace(clock_s=clock_s, limit={}), left_s=left_s, state=SimpleNamespace(stop_asked=stop_asked),
         worker=SimpleNamespace(rehearse=rehearse),
     )  # fmt: skip
     plan = plain_plan(
