@@ -1,4 +1,5 @@
-"""Texts that are the same, nearly the same, or part of one another, by the runs of eight words that they share."""
+"""Texts that are the same, nearly the same, or part of one another, by the runs of eight words that they share: of
+Chinese and Japanese by runs of eight characters."""
 
 from __future__ import annotations
 
@@ -16,12 +17,38 @@ COMMON = 50  # texts that may share a run: what more of them hold may be boilerp
 COVERED = 0.8  # of the words, in runs that are shared: less may be a letterhead and a disclaimer
 LINKS = 4  # texts that each is compared with for the runs that more than COMMON share
 BLOCK = 2**22  # numbers that are looked at together
-_WORD = re.compile(r"\w+")
+LONGEST = 40  # characters of a word: German has some of that length
+# Chinese characters and Japanese syllables, which are written without blanks.
+_UNSPACED = (
+    r"\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    r"\uff66-\uff9d\U00020000-\U0003ffff"
+)
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_CHARACTER = re.compile(f"[{_UNSPACED}]")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case, without punctuation."""
-    return _WORD.findall(text.lower())
+    """The words of a text in lower case, without punctuation.
+
+    Each Chinese or Japanese character is a word of its own, for no blanks stand between words there, and so is each
+    character of a word of more than 40. Thai is parted at vowels and tones above and below the line, into pieces of
+    about three letters.
+    """
+    found = _WORD.findall(text.lower())
+    return [part for word in found for part in (word if len(word) > LONGEST else (word,))]
+
+
+def is_character(word: str) -> bool:
+    """Whether a word of `words_of` is a character of a script without blanks, of which a word has about two."""
+    return len(word) == 1 and _CHARACTER.match(word) is not None
+
+
+def joined(words: Sequence[str]) -> str:
+    """Words of `words_of` as they are read: without blanks between characters of a script that has none."""
+    return "".join(
+        f" {word}" if place and not (is_character(word) and is_character(words[place - 1])) else word
+        for place, word in enumerate(words)
+    )
 
 
 def coded(texts: Iterable[Sequence[str]]) -> list[np.ndarray]:

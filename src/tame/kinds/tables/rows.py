@@ -26,7 +26,7 @@ from tame.data.split import Split, class_sizes, groups_of, make_split, seal, spl
 from tame.data.table_order import order_values
 from tame.data.tables import LEARNT, MISSING, Table
 from tame.data.targets import Leak, Target, leaks
-from tame.data.text_copies import RUN
+from tame.data.text_copies import RUN, words_of
 from tame.data.text_leaks import telling_words
 from tame.data.text_twins import near_texts
 from tame.data.unseen import Values
@@ -201,7 +201,7 @@ def _alike(table: Table) -> set[tuple[int, int]]:
         near = near_texts(texts)
         found |= {(min(first[a], first[b]), max(first[a], first[b])) for a, b in near if a in first and b in first}
         if len(table.values) > 1:  # texts that are equal, in rows that differ elsewhere
-            long = {code for code, text in enumerate(texts) if len(text.split()) >= RUN}
+            long = {code for code, text in enumerate(texts) if len(words_of(text)) >= RUN}
             codes = table.values[name].tolist()
             found |= {(first[code], row) for row, code in enumerate(codes) if code in long and first[code] != row}
     return found
