@@ -32,7 +32,7 @@ def words_of(text: str) -> list[str]:
 
     Each Chinese or Japanese character is a word of its own, for no blanks stand between words there, and so is each
     character of a word of more than 40. Thai is parted at vowels and tones above and below the line, into pieces of
-    about three letters.
+    about five letters.
     """
     found = _WORD.findall(text.lower())
     return [part for word in found for part in (word if len(word) > LONGEST else (word,))]
