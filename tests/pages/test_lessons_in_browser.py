@@ -406,6 +406,7 @@ def test_a_page_that_is_open_while_the_server_ends_and_begins_again_says_how_to_
     page = context.new_page()
     with serving(runs, lessons=COMPUTES) as first:
         page.goto(first.access.address)
+        page.wait_for_url(f"http://{first.host}/")  # to which the first page goes on by itself
         page.goto(f"http://{first.host}/learn/descent?study=demo")
         page.wait_for_selector("button:has-text('This way')", timeout=LONG_MS)
     page.click("button:has-text('This way')")
@@ -428,6 +429,7 @@ def test_a_study_that_is_deleted_while_its_lesson_is_open_is_said_to_be_gone(chr
     page = context.new_page()
     with serving(study.parent, lessons=COMPUTES) as own:
         page.goto(own.access.address)
+        page.wait_for_url(f"http://{own.host}/")
         page.goto(f"http://{own.host}/learn/descent")
         page.wait_for_selector("button:has-text('This way')", timeout=LONG_MS)
         shutil.rmtree(study)

@@ -199,6 +199,46 @@ def test_a_tokenizer_of_other_weights_is_refused(tmp_path):
     assert refused.value.exit_code == 3
 
 
+def put_in(own, *path, value):
+    for name in path[:-1]:
+        own = own[name]
+    own[path[-1]] = value
+
+
+ENDS = {
+    "type": "TemplateProcessing", "pair": [{"Sequence": {"id": "A", "type_id": 0}}],
+    "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [999_999], "tokens": ["[CLS]"]}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("post_processor",), ENDS, "makes token 999,999"),
+        (("normalizer",), {"type": "Precompiled", "precompiled_charsmap": "AAAAAAAA"}, "tokenizer.json cannot be"),
+        (("model", "unk_token"), "[NOPE]", "tokenizer.json cannot be"),
+        (("post_processor",), None, "puts no token before and after a text"),
+    ],
+    ids=["token of an end", "panic", "unknown token", "no ends"],
+)  # fmt: skip
+def test_a_tokenizer_that_fails_when_it_is_used_is_refused(tmp_path, path, value, said, capfd):
+    folder = made_encoder(tmp_path / "e")
+    own = json.loads(tokenizer_json())
+    put_in(own, *path, value=value)
+    (folder / "tokenizer.json").write_text(json.dumps(own))
+    with pytest.raises((UsageError, DataError), match=said):
+        tokens_of(open_encoder(str(folder)), ["", "zzz"], length=16)
+
+
+def test_a_number_of_hundreds_of_digits_is_refused(tmp_path):
+    folder = made_encoder(tmp_path / "e")
+    config = (folder / "config.json").read_text().rstrip()
+    (folder / "config.json").write_text(config[:-1] + ', "x": 1' + "0" * 400 + "}")
+    with pytest.raises(RefusedError, match="holds the number 1000"):
+        open_encoder(str(folder))
+
+
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff\xfe"])
 def test_missing_and_damaged_files_are_named(tmp_path, name, content):

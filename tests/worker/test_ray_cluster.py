@@ -68,7 +68,7 @@ def test_a_cluster_has_a_host_and_a_port(address):
 
 
 @pytest.mark.parametrize(("address", "said"), [
-    ("locall", 'give "local" for this machine, or HOST:PORT'), ("head", "no address"), ("head:0", "no address"),
+    ("locl", 'give "local" for this machine, or HOST:PORT'), ("head", "no address"), ("head:0", "no address"),
     ("head:99999", "no address"), (":6379", "no address"), ("http://head:1", "no address"), ("", "no address"),
     ("ray://head:10001", "is for Ray's client, which TAME does not use"),
 ])  # fmt: skip

@@ -218,7 +218,8 @@ def predict(
 
     if prompt is not None:
         if inputs or csv or safe_csv or sure is not None:
-            raise UsageError("a language model takes --prompt alone: leave out inputs, --csv, --safe-csv and --sure")
+            only = "--prompt is for a language model, which takes it alone"
+            raise UsageError(f"{only}: leave out either it or inputs, --csv, --safe-csv and --sure")
         _write(study, prompt, tokens, temperature, seed, json=json, store=store)
         return
     given = next((name for name, value in (("tokens", tokens), ("temperature", temperature), ("seed", seed))

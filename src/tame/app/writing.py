@@ -25,6 +25,8 @@ def write(
     """
     count = TOKENS if tokens is None else tokens
     require(count >= 1, f"--tokens must be 1 or more, got {count}")
+    whole = prompt.encode("utf-8", "ignore").decode() == prompt
+    require(whole, "the prompt is not valid UTF-8: some of its bytes are no characters")
     network = open_model(study, store=store)
     said = f"{study} is not a language model: a prompt is for models of texts"
     require(network.kind == LANGUAGE_MODEL, said)

@@ -10,7 +10,7 @@ import codecs
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tame.core.errors import DataError, require
@@ -18,6 +18,10 @@ from tame.data.regular_files import open_regular
 
 MOST_BYTES = 20_000_000  # of a file: three times the Bible
 ENDINGS = frozenset({".txt", ".text", ".md"})
+ROLES: Mapping[str, str] = {  # of folders, by their names in small letters
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
 OTHER_ENDINGS = frozenset({".pdf", ".doc", ".docx", ".odt", ".rtf", ".html", ".htm", ".epub"})  # hold texts, inside
 _MARKS = {  # the longer first: UTF-32 begins as UTF-16 does
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",

@@ -17,7 +17,15 @@ from torch.nn import functional as F
 from tame.core.errors import UsageError, require, unknown
 from tame.parts.bert import Bert, BertShape, empty_bert, named_as_here
 from tame.parts.embedded_encoders import CONFIG, EMBEDDED_ENCODERS, TOKENIZER, WEIGHTS, files_of
-from tame.parts.text_folders import TextFolder, load_weights, open_text_folder, read_tokenizer, text_folder_of
+from tame.parts.text_folders import (
+    TextFolder,
+    load_weights,
+    open_text_folder,
+    read_tokenizer,
+    reading_tokens,
+    require_known,
+    text_folder_of,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -140,8 +148,12 @@ def tokens_of(encoder: TextEncoder, texts: Sequence[str], *, length: int) -> Tok
         some = texts[start : start + AT_ONCE]
         # Lone surrogates, which cells may hold, are not Unicode: the tokenizer would refuse them.
         seen = [text[: most * CHARACTERS].encode("utf-8", "replace").decode() for text in some]
-        for place, (text, each) in enumerate(zip(some, own.encode_batch(seen), strict=True), start=start):
+        with reading_tokens(encoder.name):
+            encoded = own.encode_batch(seen)
+        for place, (text, each) in enumerate(zip(some, encoded, strict=True), start=start):
             ids = each.ids
+            require_known(ids, encoder.shape.vocab_size, where=encoder.name)
+            require(bool(ids), f"{encoder.name}/{TOKENIZER} puts no token before and after a text, as encoders need")
             was_cut[place] = len(ids) > most or len(text) > most * CHARACTERS
             found.append(tuple(ids if len(ids) <= most else [*ids[: most - 1], ids[-1]]))
             unknown_ones += sum(token == strange for token in found[-1])

@@ -10,6 +10,8 @@ from torch import Tensor
 from tame.core.errors import require
 from tame.parts.llama import Cache, Llama, Product, plain_product
 
+TEMPERATURES = (1e-3, 1e3)  # below, the likeliest token is drawn anyway; beyond, all are about alike
+
 
 @torch.no_grad()
 def generate(
@@ -23,7 +25,10 @@ def generate(
     for.
     """
     require(bool(prompt), "the prompt has no tokens; give at least a word")
-    require(temperature >= 0, f"the temperature must be 0 or more, got {temperature:g}")
+    low, high = TEMPERATURES
+    good = temperature == 0 or low <= temperature <= high
+    require(good, f"the temperature must be 0, or between {low:g} and {high:g}, got {temperature:g}")
+    require(0 <= seed < 2**63, f"the seed must be 0 or more and below 2**63, got {seed}")
     context = model.config.max_position_embeddings
     asked = f"the prompt has {len(prompt):,} tokens, and {tokens:,} more are asked for"
     require(len(prompt) + tokens <= context, f"{asked}, but the model sees {context:,} at once: shorten one of them")

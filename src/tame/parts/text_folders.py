@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from tame.core.errors import DataError, RefusedError, UsageError, require
+from tame.core.errors import DataError, RefusedError, TameError, UsageError, require
 from tame.core.text import printable
 from tame.parts.embedded_encoders import CONFIG, EXTRA, TOKENIZER, WEIGHTS
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MOST_BYTES = {CONFIG: 2**20, TOKENIZER: 2**26, WEIGHTS: 2**33}
 ADAPTER = "adapter_config.json"  # of peft's format: an adapter without its base
 UNSAFE = (".bin", ".pth", ".pt", ".ckpt", ".pkl", ".h5", ".msgpack")
+TRIED = ("", "a", "Two words, 12 and \u00e9\u4e2d.", " " * 4)  # texts that a tokenizer is tried on when it is read
 MOST_NUMBER = 2**24  # of any number in a config: no vocabulary or width that TAME can use is larger
 
 
@@ -102,18 +103,37 @@ def read_tokenizer(content: bytes, *, where: str, ids: int) -> Tokenizer:
             f"a language network needs the package tokenizers; the extra {EXTRA!r} of tame-ml brings it: "
             f"pip install 'tame-ml[{EXTRA}]'"
         ) from None
-    try:
+    with reading_tokens(where):
         found = Tokenizer.from_buffer(content)
-    except Exception as problem:  # of the package: one class for all that is wrong with a file
-        raise UsageError(f"{where}/{TOKENIZER} cannot be read: {str(problem)[:200]}") from None
-    found.no_truncation()
-    found.no_padding()
-    highest = max(found.get_vocab(with_added_tokens=True).values(), default=0)
+        found.no_truncation()
+        found.no_padding()
+        vocabulary = found.get_vocab(with_added_tokens=True).values()
+        tried = found.encode_batch(TRIED)
+    require_known([*vocabulary, *(token for each in tried for token in each.ids)], ids, where=where)
+    return found
+
+
+@contextmanager
+def reading_tokens(where: str) -> Iterator[None]:
+    """Raises UsageError for whatever the package finds wrong with a tokenizer, when it is read or used.
+
+    Some of it ends as a panic of its own language, which is no Exception.
+    """
+    try:
+        yield
+    except (TameError, KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as problem:
+        raise UsageError(f"{where}/{TOKENIZER} cannot be used: {str(problem)[:200]}") from None
+
+
+def require_known(found: Iterable[int], ids: int, *, where: str) -> None:
+    """Raises DataError for a token that the network has no embedding for."""
+    highest = max(found, default=0)
     require(
         highest < ids, f"{where}/{TOKENIZER} makes token {highest:,}, but the network has embeddings of {ids:,} tokens "
         "only; give the tokenizer that the weights were trained with", error=DataError,
     )  # fmt: skip
-    return found
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], *, where: str) -> None:
@@ -180,5 +200,6 @@ def _check_numbers(value: object, where: str) -> None:
     if isinstance(value, list):
         for each in value:
             _check_numbers(each, where)
-    elif isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= MOST_NUMBER):
-        raise RefusedError(f"{where} holds the number {value:.3g}, beyond the limit of {MOST_NUMBER:,}")
+    elif isinstance(value, int | float) and not abs(value) <= MOST_NUMBER:  # nor what is no number
+        shown = f"{value:.3g}" if isinstance(value, float) else str(value)[:20]
+        raise RefusedError(f"{where} holds the number {shown}, beyond the limit of {MOST_NUMBER:,}")

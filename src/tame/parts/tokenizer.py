@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tame.parts.text_folders import read_tokenizer
+from tame.parts.text_folders import read_tokenizer, reading_tokens, require_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Tokenizer:
 
     def __init__(self, content: bytes, *, ids: int, where: str) -> None:
         """Raises UsageError and DataError as `read_tokenizer`."""
-        self._own = read_tokenizer(content, where=where, ids=ids)
+        self._own, self._ids, self._where = read_tokenizer(content, where=where, ids=ids), ids, where
         unknown = getattr(self._own.model, "unk_token", None)
         self._unknown = None if unknown is None else self._own.token_to_id(unknown)
 
@@ -36,8 +36,11 @@ class Tokenizer:
         return self._own.id_to_token(token) or ""
 
     def encode(self, text: str) -> Tokens:
-        """The tokens of a text, without those that begin or end it."""
-        found = self._own.encode(text, add_special_tokens=False)
+        """The tokens of a text, without those that begin or end it. Raises UsageError and DataError as a tokenizer that
+        does not belong to the model does."""
+        with reading_tokens(self._where):
+            found = self._own.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False)
+        require_known(found.ids, self._ids, where=self._where)
         ends = np.array([end for _, end in found.offsets], dtype=np.int64)
         ends = np.maximum.accumulate(ends) if len(ends) else ends
         return Tokens(np.array(found.ids, dtype=np.int32), np.diff(ends, prepend=0).astype(np.int32))

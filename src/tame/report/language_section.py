@@ -9,6 +9,7 @@ from tame.core.result import Result
 from tame.report import formats
 
 COPIED = 12  # words in a row that are also in a text it was trained on: from there on it is told as copying
+MATTERS = 0.01  # bits for a character of one text: less is not told as a change
 LOOPS = 0.3  # share of runs of four words that were written before: from there on the text goes in circles
 NO_ADVICE = "what it writes sounds like the texts it was trained on; it is not advice, and it may be wrong or invented"
 
@@ -69,8 +70,10 @@ def forgetting(answers: LanguageAnswers) -> str:
     bits, perplexity = own.bits, own.perplexity
     change = f"{formats.number(bits.before)} to {formats.number(bits.after)} bits per character"
     also = f"perplexity {formats.significant(perplexity.before)} to {formats.significant(perplexity.after)}"
-    said = "forgot" if bits.after > bits.before else "lost nothing there"
-    return f"on a fixed text about other things ({own.characters:,} characters) it {said}: {change}, {also}"
+    lost = bits.after - bits.before
+    said = "forgot" if lost > MATTERS else "gained there too" if lost < -MATTERS else "lost nothing to speak of"
+    one = f"{own.characters:,} characters of one text, so without an interval"
+    return f"on a fixed text about other things ({one}) it {said}: {change}, {also}"
 
 
 def copying(answers: LanguageAnswers) -> str:

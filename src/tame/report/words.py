@@ -170,10 +170,11 @@ def verdict(result: Result) -> str:
 
 
 def other_verdicts(result: Result) -> list[str]:
-    """What is delivered beside one network of the winner, where it is several, gradient boosting, where that was asked
-    for, and the dummy."""
+    """What is delivered beside one network of the winner, where it is several, a linear model, gradient boosting, where
+    that was asked for, and the dummy."""
     own, metric = result.baselines, result.metric
-    others = ((own.single, "one network of the winner"), (own.trees, f"{TREES} (scikit-learn)"))
+    trees = f"{TREES} (scikit-learn)"
+    others = ((own.single, "one network of the winner"), (own.linear, "a linear model"), (own.trees, trees))
     said = [comparison(metric, each.difference, name) for each, name in others if each is not None]
     return [*said, dummy_verdict(result)]
 
@@ -268,7 +269,8 @@ def ability(result: Result) -> str:
     """What the network does, and on how many examples it was trained and tested."""
     if (texts := result.data_facts.language) is not None:
         trained = f"adapted to {count(texts.texts.get('train', 0), 'text')}"
-        return f"writes on from a beginning, {trained} and tested on {texts.texts.get('test', 0):,} others"
+        judged = min(texts.texts.get("test", 0), result.score.n)  # a passage of each, as long as there are so many
+        return f"writes on from a beginning, {trained} and tested on {judged:,} others"
     own = part_size(result.data_facts.counts.get("train", {}))
     trained = examples(result, own)
     verb, what = _task(result)

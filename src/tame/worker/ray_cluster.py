@@ -358,6 +358,8 @@ def _own_signals() -> Iterator[None]:
 def _kill(process: int, mark: bytes, *, whole: bool = False) -> None:
     """Kills a process of this machine, if it is the one that is meant: its command line has this mark. whole: with its
     group, which it leads."""
+    if sys.platform == "win32":
+        return  # there is no /proc to know it by
     with suppress(OSError):
         if mark in Path(f"/proc/{process}/cmdline").read_bytes():
             (os.killpg if whole else os.kill)(process, signal.SIGKILL)

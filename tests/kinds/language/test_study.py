@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from dataclasses import replace
 
@@ -89,6 +90,19 @@ def test_a_prompt_that_the_model_cannot_see_is_refused(fitted):
         write(fitted, "the party", tokens=0)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "more", "said"),
+    [
+        ("The \udcff shall", {}, "not valid UTF-8"), ("the party", {"seed": 10**30}, "the seed must be"),
+        ("the party", {"seed": -1}, "the seed must be"), ("the party", {"temperature": 1e-310}, "the temperature"),
+        ("the party", {"temperature": math.inf}, "the temperature"), ("the", {"temperature": math.nan}, "temperature"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_with_is_refused(fitted, prompt, more, said):
+    with pytest.raises(UsageError, match=said):
+        "".join(write(fitted, prompt, tokens=3, **more))
+
+
 def test_what_is_exported_is_opened_by_transformers(fitted, tmp_path):
     transformers = pytest.importorskip("transformers")
     import torch
@@ -136,6 +150,17 @@ def test_passages_are_spread_over_files_and_are_whole_blocks():
     assert len(set(found)) == len(found)
     assert [text for text, _ in found] == [1, 1, 1, 2, 3, 3, 3, 3]
     assert max(number for text, number in found if text == 3) == 3
+
+
+def test_each_passage_of_a_file_is_judged_as_often_as_any_other():
+    split = Split(("train", "val", "test"), (-1, 0, -1), 1, "")
+    chosen = Lengths(block=10, slots=3, batch=1, epochs=1, judged={"val": 3, "test": 3})
+    counts = np.zeros(20)
+    for seed in range(400):
+        for text, number in _passages(split, (100, 199, 199), chosen, seed=seed):
+            counts[number] += text == 2
+    assert counts.sum() == 1200
+    assert 30 < counts.min() <= counts.max() < 95, "60 each, title pages and ends among them"
 
 
 def test_a_slow_model_is_judged_less_often_and_trained_fewer_times():
@@ -217,6 +242,27 @@ def test_one_text_cannot_be_split_and_what_helps_is_said(tmp_path):
     (tmp_path / "book.txt").write_text(text_of(0))
     with pytest.raises(DataError, match=r"holds 1 text that can be read.*write the chapters of a long one into files"):
         read_texts(StudyConfig(data=str(tmp_path), task=LANGUAGE, backbone="x"))
+
+
+def test_one_text_in_a_file_is_no_table(tmp_path):
+    (tmp_path / "book.txt").write_text(text_of(0))
+    with pytest.raises(DataError, match=r"book.txt is one text.*give a folder of texts; write the chapters"):
+        read_texts(StudyConfig(data=str(tmp_path / "book.txt"), task=LANGUAGE, backbone="x"))
+
+
+@pytest.mark.parametrize(("train", "val", "test"), [("Train", "validation", "TEST"), ("training", "valid", "testing")])
+def test_folders_of_parts_are_known_by_their_usual_names(tmp_path, train, val, test):
+    for number, name in enumerate((train, val, test)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{number}.txt").write_text(text_of(number))
+    config = StudyConfig(data=str(tmp_path), task=LANGUAGE, backbone="x")
+    own = read_texts(config)
+    assert dict(zip(own.names, own.parts, strict=True)) == {
+        f"{train}/0.txt": "train", f"{val}/1.txt": "val", f"{test}/2.txt": "test",
+    }  # fmt: skip
+    asked = read_texts(replace(config, test=train))
+    assert dict(zip(asked.names, asked.parts, strict=True))[f"{train}/0.txt"] == "test"
+    assert dict(zip(asked.names, asked.parts, strict=True))[f"{test}/2.txt"] == ""
 
 
 def test_a_folder_has_no_column(tmp_path):

@@ -13,7 +13,7 @@ from tame.data.sources import short_names
 from tame.data.table_kinds import type_table
 from tame.data.table_reading import names_of, read_raw
 from tame.data.tables import MISSING, MOST_NAMES, Column, RawTable, require_column
-from tame.data.texts import ENDINGS, OTHER_ENDINGS, UnreadableText, digest_of, on_encodings, read_text
+from tame.data.texts import ENDINGS, OTHER_ENDINGS, ROLES, UnreadableText, digest_of, on_encodings, read_text
 from tame.kinds.findings import count
 from tame.kinds.tables.source import files_of
 
@@ -39,6 +39,7 @@ def look_at(config: StudyConfig) -> None:
     """Raises DataError for what holds no texts; opens no file of a folder, and reads of a table only its head."""
     place = Path(config.data)
     require(config.data not in GIVEN, f"{NEEDS}; write them into files", error=DataError)
+    _require_several(config)
     if place.is_dir():
         _listed(place)
     elif config.text is not None and (names := names_of(place)):
@@ -47,6 +48,7 @@ def look_at(config: StudyConfig) -> None:
 
 def read_texts(config: StudyConfig) -> ReadTexts:
     """The texts of a study. Raises DataError where fewer than three can be read."""
+    _require_several(config)
     own = _of_folder(config) if Path(config.data).is_dir() else _of_table(config)
     why = f"; {own.skipped[0].id} was left out: {own.skipped[0].reason}" if own.skipped else ""
     few = f"{config.data} holds {count(len(own.texts), 'text')} that can be read"
@@ -54,6 +56,14 @@ def read_texts(config: StudyConfig) -> ReadTexts:
     need += "; write the chapters of a long one into files of their own" if len(own.texts) == 1 else ""
     require(len(own.texts) >= LEAST_TEXTS, f"{few}; {need}{why}", error=DataError)
     return own
+
+
+def _require_several(config: StudyConfig) -> None:
+    """Raises DataError for one text in a file, which is no table."""
+    place = Path(config.data)
+    if place.is_file() and place.suffix.lower() in ENDINGS and config.text is None:
+        said = f"{place} is one text, and a language model needs at least three: give a folder of texts"
+        raise DataError(f"{said}; write the chapters of a long one into files of their own")
 
 
 def _of_table(config: StudyConfig) -> ReadTexts:
@@ -118,11 +128,11 @@ def _listed(place: Path) -> list[Path]:
 
 def _of_folder(config: StudyConfig) -> ReadTexts:
     """The texts in the files of a folder. Raises DataError."""
-    place, named = Path(config.data), {"val": config.val or "val", "test": config.test or "test"}
-    for part in ("val", "test"):
-        given = getattr(config, part)
-        require(given is None or (place / given).is_dir(), f"{place} has no folder {given!r} for the {part} part")
-    folders = {folder: part for part, folder in named.items()}
+    place = Path(config.data)
+    asked = {part: given for part in ("val", "test") if (given := getattr(config, part)) is not None}
+    for part, given in asked.items():
+        require((place / given).is_dir(), f"{place} has no folder {given!r} for the {part} part")
+    named = {given: part for part, given in asked.items()}
     own, encodings = ReadTexts(), []
     for path in _listed(place):
         name = path.relative_to(place).as_posix()
@@ -133,7 +143,9 @@ def _of_folder(config: StudyConfig) -> ReadTexts:
             continue
         own.names.append(name)
         own.paths.append(str(path.resolve()))
-        own.parts.append(folders.get(name.split("/")[0], "") if "/" in name else "")
+        folder = name.split("/")[0] if "/" in name else ""
+        role = ROLES.get(folder.casefold(), "")
+        own.parts.append(named.get(folder, "" if role in asked else role))
         own.texts.append(found.content)
         own.digests.append(found.digest)
         encodings.append(found.encoding)

@@ -116,12 +116,16 @@ def _split(own: ReadTexts, groups: np.ndarray, *, seed: int) -> Split:
 
 
 def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int) -> tuple[tuple[int, int], ...]:
-    """Passages that are judged, those of validation first: as many of each part, evenly over its files and in each."""
+    """Passages that are judged, those of validation first: as many of each part, evenly over its files and in each.
+
+    From a random place on, so that each passage of a file is as likely: its first and last ones are unlike the rest.
+    """
     found: list[tuple[int, int]] = []
     judged: tuple[Part, ...] = ("val", "test")
     for part in judged:
         rows = split.rows(part)
-        order = stream(seed, "passages", part).permutation(len(rows))
+        chance = stream(seed, "passages", part)
+        order, begin = chance.permutation(len(rows)), chance.random(len(rows))
         blocks = {row: max(1, -(-(tokens[row] + 1) // chosen.block)) for row in rows}
         wanted = dict.fromkeys(rows, 0)
         left = min(chosen.judged[part], sum(blocks.values()))
@@ -131,8 +135,8 @@ def _passages(split: Split, tokens: Sequence[int], chosen: Lengths, *, seed: int
                 if left and wanted[row] < blocks[row]:
                     wanted[row] += 1
                     left -= 1
-        for row in rows:
-            own = np.unique(np.linspace(0, blocks[row] - 1, wanted[row]).round())
+        for row, first in zip(rows, begin.tolist(), strict=True):
+            own = (np.arange(wanted[row]) + first) * (blocks[row] / max(wanted[row], 1))
             found += [(row, int(number)) for number in own]
     return tuple(found)
 

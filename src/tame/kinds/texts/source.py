@@ -18,7 +18,7 @@ from tame.core.text import printable
 from tame.data.images import Skipped, entries, real_folder
 from tame.data.labels import lookalikes
 from tame.data.sources import table_of_texts, write_columns
-from tame.data.texts import ENDINGS, OTHER_ENDINGS, UnreadableText, on_encodings, read_text
+from tame.data.texts import ENDINGS, OTHER_ENDINGS, ROLES, UnreadableText, on_encodings, read_text
 from tame.kinds.examples import Examples
 from tame.kinds.findings import MOST_NAMED, count, finding
 from tame.kinds.kind import Known, Opened, Phase, Port
@@ -29,10 +29,6 @@ from tame.kinds.tables.text_choice import chosen
 from tame.kinds.texts.kind import NAME
 
 KEPT = "texts.npz"  # in the study's folder: the texts, for the process that trains
-ROLES: Mapping[str, str] = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test",
-}  # fmt: skip
 LOST_SHARE = 0.5  # of a class's texts that may be unreadable
 
 
