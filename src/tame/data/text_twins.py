@@ -18,9 +18,7 @@ def near_texts(texts: Sequence[str]) -> list[tuple[int, int]]:
     and blanks, and those that `near_copies` finds.
     """
     words = [words_of(_NO_LETTERS.sub(" ", text.casefold())) for text in texts]
-    long = [
-        place for place, own in enumerate(words) if sum(0.5 if is_character(word) else 1 for word in own) >= LEAST_WORDS
-    ]
+    long = [place for place, own in enumerate(words) if len(own) >= 2 * LEAST_WORDS or _num_words(own) >= LEAST_WORDS]
     found = {(long[a], long[b]) for a, b in near_copies([texts[place] for place in long])}
     first: dict[tuple[str, ...], int] = {}
     for place in long:
@@ -28,3 +26,8 @@ def near_texts(texts: Sequence[str]) -> list[tuple[int, int]]:
         if other != place:
             found.add((other, place))
     return sorted(found)
+
+
+def _num_words(words: Sequence[str]) -> float:
+    """How many words these are, two characters of a script without blanks as one."""
+    return sum(0.5 if is_character(word) else 1.0 for word in words)
