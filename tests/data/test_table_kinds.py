@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,10 +20,22 @@ from tame.data.arrays import read_arrays, read_columns
 from tame.data.table_kinds import type_table
 from tame.data.table_later import apply_kinds
 from tame.data.table_reading import read_raw
-from tame.data.tables import Column, RawTable, Table
+from tame.data.tables import Column, RawTable, Table, require_learnt
 from tame.data.targets import read_target
 
 Rows = Mapping[str, Sequence[object]]
+
+
+CLAUSES = (
+    "屏幕非常清晰",
+    "电池可以用两天",
+    "物流很快",
+    "包装没有破损",
+    "拍照效果让我满意",
+    "客服态度很好",
+    "价格便宜",
+    "下次还会再来",
+)
 
 
 def raw_of(separator: str = ",", **columns: Sequence[str]) -> RawTable:
@@ -374,3 +387,19 @@ def test_a_long_cell_is_looked_at_in_no_time():
     start = time.process_time()
     assert column_of(cells)[0].kind == "identifier"
     assert time.process_time() - start < 5
+
+
+def test_of_texts_without_blanks_it_is_said_how_they_are_learnt_from():
+    reviews = ["，".join(own) + "。" for own in itertools.permutations(CLAUSES, 3)][:60]
+    table = type_table(raw_of(**{"the review": reviews}), target=None)
+    with pytest.raises(DataError, match="if these are texts, say --text 'the review'"):
+        require_learnt(table.columns)
+    table = type_table(raw_of(review=reviews), target=None, told={"review": "text"})
+    assert [column.kind for column in table.columns] == ["text"]
+
+
+@pytest.mark.parametrize("key", ["{:08x}-5f3a-4e21-9c0b-8d7e6f5a4b3c", "A{:05d}", "10-2024-{:06d}"])
+def test_keys_are_not_said_to_be_texts(key):
+    column, _ = column_of([key.format(each * 7919) for each in range(60)])
+    assert column.kind == "identifier"
+    assert "--text" not in column.why

@@ -36,6 +36,17 @@ def test_random_texts_have_no_copies_and_boilerplate_is_none():
     assert near_texts([text(seed, 12) for seed in range(300)]) == []
 
 
+def test_chinese_texts_are_compared_by_characters():
+    texts = [
+        "快递很快，包装也很好，下次再来",
+        "快递很快 包装也很好！下次再来。",
+        "很好用！",
+        "很好用。",
+        "快递太慢了，包装破了，不会再来",
+    ]
+    assert near_texts(texts) == [(0, 1)]
+
+
 def labelled(num: int, add: dict[int, str]) -> tuple[list[str], np.ndarray]:
     truth = np.arange(num) % 3
     return [f"{text(i, 12)} {add.get(int(truth[i]), '')}" for i in range(num)], truth

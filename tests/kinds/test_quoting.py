@@ -10,7 +10,7 @@ from tame.core.records import Score
 from tame.core.result import Result
 from tame.kinds.tables.quoting import MOST_PIECES, pieces
 from tame.report.page import render_report
-from tame.report.quotes_section import of_texts
+from tame.report.quotes_section import cut, of_texts
 
 
 def test_each_word_is_left_out_wherever_it_stands():
@@ -54,6 +54,18 @@ def test_the_report_quotes_texts_inert():
     assert "Of 40 of the 153 test texts only the first 128 tokens are read" in page
     assert Result.from_json(own.to_json()) == own
     assert "What decided about texts" not in render_report(result, history, {})
+
+
+def test_the_texts_that_were_cut_are_counted_in_both_parts():
+    result, _ = made("two_classes")
+    both = CutTexts(128, "tokens", 40, 153, SCORE, None, 300, 1200)
+    assert cut(result, both).startswith("of 40 of the 153 test texts only the first 128 tokens are read: ")
+    assert cut(result, both).endswith(" on these; the same holds of 300 of the 1,200 texts that it learned from")
+    tested = replace(both, trained=0)
+    assert cut(result, tested).endswith("; the 1,200 texts that it learned from are read whole")
+    alone = CutTexts(20_000, "characters", 0, 153, None, None, 1, 1200)
+    said = "of 1 of the 1,200 texts that it learned from only the first 20,000 characters are read"
+    assert cut(result, alone) == f"{said}; the 153 test texts are read whole"
 
 
 def test_a_text_like_no_other_is_said_to_be_so():

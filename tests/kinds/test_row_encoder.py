@@ -14,6 +14,7 @@ import torch
 
 import tame
 from made_texts import made_encoder
+from tame.core.config import StudyConfig
 from tame.core.errors import DataError, UsageError
 from tame.core.recipe import Recipe
 from tame.data.sources import concat, open_columns, take_rows, write_columns
@@ -24,6 +25,8 @@ from tame.data.tables import MISSING
 from tame.kinds.materials import read_model
 from tame.kinds.tables.prediction import judge_rows
 from tame.kinds.tables.row_encoder import RowEncoder
+from tame.kinds.tables.rows import split_rows
+from tame.kinds.tables.source import read_rows
 from tame.kinds.tables.text_columns import CountedTexts
 from tame.kinds.tables.text_features import FrozenTexts, no_encoder
 from tame.parts.encoders import open_encoder
@@ -164,6 +167,17 @@ def test_a_study_of_texts_tries_words_and_its_model_judges_anywhere(tmp_path):
     assert np.mean([name == ("poor", "great")[i % 2] for i, name in enumerate(right)]) > 0.9
 
 
+def test_how_many_texts_are_longer_than_what_is_read_is_said(tmp_path):
+    path = write(tmp_path / "t.csv", 60)
+    config = StudyConfig(data=str(path), target="label")
+    assert not any("longer" in note for note in split_rows(read_rows(config).rows, config, kind="table").facts.notes)
+    with open(path, "a", encoding="utf-8") as file:
+        file.writelines(f"{'word and more ' * times} {times},poor\n" for times in (1500, 1600))
+    opened = split_rows(read_rows(config).rows, config, kind="table")
+    said = "review: 2 of 62 texts are longer than the 20,000 characters that words are counted in"
+    assert said in opened.facts.notes
+
+
 @pytest.mark.slow
 def test_a_study_with_an_encoder_delivers_it(tmp_path):
     pytest.importorskip("tokenizers", reason="needs the package tokenizers (the extra 'text')")
@@ -181,6 +195,7 @@ def test_a_study_with_an_encoder_delivers_it(tmp_path):
     cut, likest = quotes["cut"], [each["likest"] for each in quotes["quotes"]]
     assert (cut["read"], cut["unit"]) == (10, "tokens")
     assert 0 < cut["count"] <= cut["of"]
+    assert 0 < cut["trained"] <= cut["of_trained"]
     assert all(-1 <= each["likeness"] <= 1.0001 and each["label"] in ("poor", "great") for each in likest)
     columns = tuple(type_table(read_raw(tmp_path / "t.csv"), target="label").columns)
     table, _ = apply_kinds(read_raw(tmp_path / "t.csv"), columns, beside=("label",))

@@ -52,7 +52,8 @@ class ClassWords:
 class CutTexts:
     """Texts of the test part that are longer than what is read of them, in tokens of the encoder or in characters.
 
-    cut, whole: the score on these and on the others; None where there are none.
+    cut, whole: the score on these and on the others; None where there are none. trained: how many of the of_trained
+    texts that the model learned from are longer, too; of_trained: 0 where that was not counted.
     """
 
     read: int
@@ -61,6 +62,8 @@ class CutTexts:
     of: int
     cut: Score | None
     whole: Score | None
+    trained: int = 0
+    of_trained: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ FEW = 20  # rows; of fewer, different cells do not show an identifier or free te
 NEARLY_ALL = 0.95  # different cells per row
 DENSE = 1.1  # the range of whole numbers per row that still is a numbering
 TEXT_WORDS = 4.0  # words per cell
+LONG = 10  # characters per cell: names and texts, in Chinese two short clauses
+DIGITS = 0.1  # of the characters: keys and numbers of articles have more
 SOMETIMES = 0.25  # different cells per row, of a column of so many words that comes several times
 ID_NAME = re.compile(r"^(?:id|uuid|guid|index|row_?id|row_?(?:no|number))$|[_\s-]id$", re.IGNORECASE)
 ID_TAIL = re.compile(r"[a-z]I[dD]$")  # customerId
@@ -300,6 +303,8 @@ def _words(draft: Draft, doubt: str = "") -> _Typed:
         if words >= TEXT_WORDS:  # whatever a few cells look like
             return _text(draft, f"{words:.1f} words, {different:,} different in {num:,} rows")
         is_text = unread or (words >= 2 and different <= NEARLY_ALL * num)
+        if not is_text and _may_be_texts(values):
+            why += f"; if these are texts, say --text {shlex.quote(draft.name)}"
         note += f"; say --column {draft.name}=KIND to say what it is" if unread else ""
         return (
             replace(_text(draft, why), note=note)
@@ -320,6 +325,15 @@ def _words(draft: Draft, doubt: str = "") -> _Typed:
     if len(found.column.categories) > 1:
         return found
     return _Typed(replace(column, why=f"one value, {found.column.categories[0]!r:.60}{also}"), note=note)
+
+
+def _may_be_texts(values: pa.Array) -> bool:
+    """Whether different cells are as long as texts and are no numbers or keys: texts in a script without blanks."""
+    characters = pc.sum(pc.utf8_length(values)).as_py()
+    return bool(
+        characters >= LONG * len(values)
+        and pc.sum(pc.count_substring_regex(values, "[0-9]")).as_py() <= DIGITS * characters
+    )
 
 
 def _text(draft: Draft, why: str) -> _Typed:

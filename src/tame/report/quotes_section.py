@@ -82,15 +82,22 @@ def of_texts(result: Result) -> QuotesSection | None:
 
 
 def cut(result: Result, about: CutTexts) -> str:
-    """How many texts were cut, and the score on these and on the others."""
-    most = f"of {about.count:,} of the {about.of:,} test texts only the first {about.read:,} {about.unit} are read"
+    """How many texts were cut, of the test and of training, and the score on these and on the others."""
+    read = f"only the first {about.read:,} {about.unit} are read"
+    learnt = f"of {about.trained:,} of the {about.of_trained:,} texts that it learned from"
+    if not about.count:
+        return f"{learnt} {read}; the {about.of:,} test texts are read whole"
+    most = f"of {about.count:,} of the {about.of:,} test texts {read}"
     scores = [
         f"{formats.metric_name(result.metric)} {formats.shown(result.metric, own.value)} "
         f"({words.span(own, result.metric)}) on {what}"
         for own, what in ((about.cut, "these"), (about.whole, "the others"))
         if own is not None
     ]
-    return f"{most}: {', '.join(scores)}"
+    also = f"; the same holds {learnt}" if about.trained else ""
+    if about.of_trained and not about.trained:
+        also = f"; the {about.of_trained:,} texts that it learned from are read whole"
+    return f"{most}: {', '.join(scores)}{also}"
 
 
 def _row(each: Quote, said: str, *, number: bool) -> QuoteRow:

@@ -90,12 +90,16 @@ def _by_class(data: Data, judged: Judged, place: dict[int, int], quotes: Sequenc
 
 def _cut(study: Study, data: Data, judged: Judged, told: QuotesTold) -> CutTexts | None:
     """The score on texts that were cut, and on the others."""
-    if not told.cut:
+    if not told.cut and not told.trained:
         return None
     names = {data.ids[row] for row in told.cut}
     was_cut = np.array([name in names for name in judged.ids])
-    parts = [_part(study, data, judged.only(own), how) for own, how in ((was_cut, "cut"), (~was_cut, "whole"))]
-    return CutTexts(told.read, told.unit, int(was_cut.sum()), len(was_cut), *parts)
+    cut = _part(study, data, judged.only(was_cut), "cut")
+    whole = _part(study, data, judged.only(~was_cut), "whole") if told.cut else None
+    number = int(was_cut.sum())
+    return CutTexts(
+        told.read, told.unit, number, len(was_cut), cut, whole, trained=told.trained, of_trained=len(data.rows)
+    )
 
 
 def _part(study: Study, data: Data, judged: Judged, how: str) -> Score | None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tame.core.evaluation import BeforeAfter, LanguageAnswers, OtherText, Written
-from tame.data.text_copies import RUN, coded, longest_run, runs, words_of
+from tame.data.text_copies import RUN, coded, joined, longest_run, runs, words_of
 from tame.kinds.language.commands import Asked
 from tame.parts.generation import generate
 from tame.parts.llama import Llama
@@ -140,7 +140,7 @@ class _Learnt:
         copied, start = longest_run(own, self.words)
         each = runs(own) if len(own) >= RUN else np.zeros(0, dtype=np.uint64)
         return Written(
-            prompt=prompt, before=before, after=after, copied=copied, words=" ".join(words[start : start + copied]),
+            prompt=prompt, before=before, after=after, copied=copied, words=joined(words[start : start + copied]),
             known=float(np.isin(each, self.known).mean()) if len(each) else 0.0,
             repeated=BeforeAfter(*map(repeated, (before, after))),
         )  # fmt: skip

@@ -58,11 +58,12 @@ class Quoted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotesTold:
-    """cut: rows with a text of which not all is read; read: how much is, in which unit; by: what likeness is measured
-    by."""
+    """cut: judged rows with a text of which not all is read; trained: how many others there are among those that were
+    trained on; read: how much is read, in which unit; by: what likeness is measured by."""
 
     quotes: tuple[Quoted, ...]
     cut: tuple[int, ...]
+    trained: int
     read: int
     unit: str
     by: str

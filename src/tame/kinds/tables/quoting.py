@@ -52,7 +52,7 @@ def tell(
     was_cut = cut_rows(table, frozen, length)
     return QuotesTold(
         quotes=tuple(found), cut=tuple(row for row in asked.judged if was_cut[row]),
-        read=length or MOST_CHARACTERS, unit="tokens" if length else "characters",
+        trained=int(was_cut[among].sum()), read=length or MOST_CHARACTERS, unit="tokens" if length else "characters",
         by="the words in them" if frozen is None else f"the features of {frozen.encoder.name}",
     )  # fmt: skip
 

@@ -26,9 +26,10 @@ from tame.data.split import Split, class_sizes, groups_of, make_split, seal, spl
 from tame.data.table_order import order_values
 from tame.data.tables import LEARNT, MISSING, Table
 from tame.data.targets import Leak, Target, leaks
-from tame.data.text_copies import RUN
+from tame.data.text_copies import RUN, words_of
 from tame.data.text_leaks import telling_words
 from tame.data.text_twins import near_texts
+from tame.data.tfidf import MOST_CHARACTERS
 from tame.data.unseen import Values
 from tame.kinds.findings import MOST_NAMED, count, finding, metric_for, of_classes
 from tame.kinds.groups import joined, named_groups
@@ -115,7 +116,7 @@ def split_rows(
     alike = _alike(own.table)
     alike = {(a, b) for a, b in alike if found.equal[a] != found.equal[b]}  # whole copies are told as such
     found = replace(found, near=tuple(sorted({*found.near, *alike}))) if alike else found
-    groups, notes = groups_of(len(own.values), found.pairs()), own.notes + _on_crowds(found)
+    groups, notes = groups_of(len(own.values), found.pairs()), own.notes + _on_crowds(found) + _on_long(own.table)
     if config.groups:
         named, said = named_groups(
             own.beside[config.groups], config.groups, given=own.given, values=own.values, classes=own.classes,
@@ -201,7 +202,7 @@ def _alike(table: Table) -> set[tuple[int, int]]:
         near = near_texts(texts)
         found |= {(min(first[a], first[b]), max(first[a], first[b])) for a, b in near if a in first and b in first}
         if len(table.values) > 1:  # texts that are equal, in rows that differ elsewhere
-            long = {code for code, text in enumerate(texts) if len(text.split()) >= RUN}
+            long = {code for code, text in enumerate(texts) if len(words_of(text)) >= RUN}
             codes = table.values[name].tolist()
             found |= {(first[code], row) for row, code in enumerate(codes) if code in long and first[code] != row}
     return found
@@ -212,6 +213,20 @@ def _on_crowds(copies: RowCopies) -> tuple[str, ...]:
         return ()
     rows = count(copies.crowded, "row")
     return (f"{rows} nearly equal to others and not kept together: they would be too much of the data",)
+
+
+def _on_long(table: Table) -> tuple[str, ...]:
+    """How many texts of each column are longer than what is read of them by their words."""
+    found = []
+    for name, texts in table.texts.items():
+        is_long = np.array([*(len(text) > MOST_CHARACTERS for text in texts), False])
+        codes = table.values[name][table.values[name] != MISSING]
+        long = int(is_long[codes].sum())
+        if long:
+            are = "is" if long == 1 else "are"
+            some = f"{name}: {long:,} of {count(len(codes), 'text')} {are} longer"
+            found.append(f"{some} than the {MOST_CHARACTERS:,} characters that words are counted in")
+    return tuple(found)
 
 
 def _split(own: Rows, groups: np.ndarray, config: StudyConfig) -> Split:
