@@ -44,8 +44,6 @@ def test_of_a_study_whose_trials_all_diverged_a_program_gets_the_state_and_the_e
         "optimizer.name=sgd",
         "--set",
         "optimizer.lr=10000",
-        "--set",
-        "regularize.early_stopping=0",
         "--trials",
         "2",
         "--epochs",
