@@ -170,7 +170,7 @@ def tables(num_examples: int, *, task: str, epochs: int | None, seed: int, colum
     Babenko, 2022). There are few widths, so that many recipes have the same shapes and are trained together.
 
     The default recipe does not stop early on few rows, though its best epoch is far better than its last one there: of
-    whole studies, whose search finds recipes that do not overfit, four of five did better without (benchmarks/README.md).
+    whole studies, whose search finds recipes that do not overfit, four of five did better so (benchmarks/README.md).
     """
     about = _of_rows(num_examples, task=task, epochs=epochs, seed=seed)
     return _preset(_tables(num_examples, task=task, columns=columns), about)
