@@ -70,15 +70,20 @@ def faults(found: Mapping[str, Collection[str]]) -> dict[str, Collection[str]]:
     return {name: own for name, own in found.items() if own}
 
 
-def tracked_files() -> list[Path]:
-    """Every text file that git tracks, or would with `git add .`."""
+def files_of_git() -> list[Path]:
+    """Every file that git tracks, or would with `git add .`."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("needs git and a checkout, to know which files belong to the project")
     paths = [ROOT / name for name in done.stdout.split("\0") if name]
-    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:8192]]
+    return [path for path in paths if path.is_file()]
+
+
+def tracked_files() -> list[Path]:
+    """Those of them that hold text."""
+    return [path for path in files_of_git() if b"\0" not in path.read_bytes()[:8192]]
 
 
 # Imports
@@ -429,6 +434,14 @@ MOST_ANY = 3.0  # mentions of Any in 1,000 lines
 
 
 OPEN_DICT = re.compile(r"\b(?:[Dd]ict|Mapping)\[\s*str,\s*Any,?\s*\]")  # also over several lines
+
+
+MOST_BYTES = 300_000  # of a file: the picture of the README, and no weights
+
+
+def test_no_file_of_weights_or_data_is_kept():
+    large = {path.relative_to(ROOT).as_posix(): path.stat().st_size for path in files_of_git()}
+    assert {name: size for name, size in large.items() if size > MOST_BYTES} == {}
 
 
 def sizes(paths: list[Path]) -> dict[str, int]:

@@ -152,7 +152,7 @@ def first_round(study: Study, plan: Plan, decisions: list[Decision]) -> list[Dec
 
 def is_solved(plan: Plan, decision: Decision) -> bool:
     """Whether a recipe is whole after the first epoch, where others have more."""
-    return decision.recipe is not None and decision.recipe.epochs == 1 < plan.search.base.epochs
+    return decision.recipe is not None and decision.recipe.is_single and not plan.search.base.is_single
 
 
 def last_stretch(study: Study, plan: Plan) -> list[Decision]:
