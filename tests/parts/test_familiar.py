@@ -33,6 +33,16 @@ def test_one_in_a_hundred_new_examples_is_flagged(n, width, plane):
         assert flagged > 0.003
 
 
+def test_few_training_examples_of_many_numbers_are_themselves_seldom_flagged():
+    # Features of a network: many directions, and a few examples that lie much further out than the others.
+    rng = stream(8, "examples")
+    far = rng.gamma(2.0, size=(240, 1)) * np.geomspace(1, 0.1, 1000)
+    x = torch.from_numpy(rng.normal(size=(240, 1000)) * far)
+    own = familiar(x)
+    assert (own.distance(x) > 1).double().mean() < 0.02
+    assert (own.distance(x * 5) > 1).double().mean() > 0.5
+
+
 def test_what_lies_far_along_or_off_the_main_directions_is_flagged():
     x = normal(1, 1000, 20, plane=3)
     own = familiar(x)

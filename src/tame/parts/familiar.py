@@ -34,7 +34,7 @@ class Familiar:
     the plane that they span, of training examples as the network sees them.
 
     limits: of the mean squared coordinate in that plane and of the squared distance from it, both in units of what is
-    usual, that one in a hundred new examples exceeds.
+    usual, that at most one in a hundred exceeds, of new examples and of the training examples themselves.
     """
 
     mean: Tensor
@@ -80,7 +80,8 @@ class Familiar:
 def familiar(x: Tensor) -> Familiar | None:
     """What is kept of training examples (n, D), as a network sees them; None of fewer than 100, or if all are alike.
 
-    The limits are 99 % quantiles of the distances of examples in one of five folds from the statistics of the others.
+    The limits are 99 % quantiles of the distances of examples in one of five folds from the statistics of the others,
+    or of the examples from their own statistics where these are further.
     The distance is that of Mahalanobis in the plane of the main directions, and the one from that plane.
     Source: Lee, Lee, Lee and Shin, A simple unified framework for detecting out-of-distribution samples (2018); for
     what lies off the main directions, Kamoi and Kobayashi, Why is the Mahalanobis distance effective for anomaly
@@ -102,13 +103,20 @@ def familiar(x: Tensor) -> Familiar | None:
             return None
         parts.append(torch.stack(rest._parts(own[fold == number])))
     along, off = torch.cat(parts, dim=1)
-    # Each part is exceeded by half of one in a hundred; together by about that.
-    each = 1 - (1 - QUANTILE) / 2
-    first, second = (max(float(torch.quantile(part, each)), 1.0) for part in (along, off))
-    more = max(float(torch.quantile(torch.maximum(along / first, off / second), QUANTILE)), 1.0)
+    # Few examples of many numbers pull the main directions towards themselves, and lie further along them than new ones.
+    unseen, own_parts = torch.cat(parts, dim=1), torch.stack(whole._parts(own))
+    limits = torch.maximum(_limits(unseen), _limits(own_parts)).tolist()
     return Familiar(
-        whole.mean.float(), whole.directions.float(), whole.spreads.float(), whole.rest, (first * more, second * more)
+        whole.mean.float(), whole.directions.float(), whole.spreads.float(), whole.rest, (limits[0], limits[1])
     )
+
+
+def _limits(parts: Tensor) -> Tensor:
+    """(2,) limits that one in a hundred examples exceeds, of both distances (2, n); 1 at the least."""
+    each = 1 - (1 - QUANTILE) / 2  # each is exceeded by half of one in a hundred, together by about that
+    limits = torch.quantile(parts, each, dim=1).clamp(min=1.0)
+    more = torch.quantile((parts / limits[:, None]).amax(dim=0), QUANTILE).clamp(min=1.0)
+    return limits * more
 
 
 def _of(x: Tensor) -> Familiar | None:
