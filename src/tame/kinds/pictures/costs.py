@@ -36,7 +36,8 @@ def costs(config: StudyConfig, data: Data, port: Port, rehearse: Rehearse) -> Co
     measured = speed(port, Look(wanted[0], crop), None)
     if not given_size(config):
         first = first_size(config.clock_s, backbone, data.side, measured, lambda size: passes(data.rows, [size])[size])
-        wanted = wanted if first in wanted else (first,)
+        if first != wanted[0]:
+            wanted = (first, *(size for size in wanted if size < first))
     learnt, sealed = passes(data.rows, wanted), passes(data.sealed.rows, wanted)
     tunes = backbone.stages > 1 and "model.unfrozen" not in config.set
     epoch_s = math.inf
