@@ -25,7 +25,7 @@ RECIPE: Mapping[str, Value] = {
     "augment.flip": True, "augment.crop": 0.1, "batch_size": 32,
 }  # fmt: skip
 JUDGING = 0.5  # of an epoch: what judging the sealed part takes
-MOST_EPOCHS = 60
+LEAST_EPOCHS, MOST_EPOCHS = 4, 60  # fewer are no comparison: the network has hardly moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ def from_scratch(study: Study, result: Result, *, seconds: float, most: int = MO
     """The network of a study's backbone with random weights, trained for so many seconds and epochs at the most.
 
     study: one that has just finished, of pictures in a folder, with a backbone that timm knows; its worker has read the
-    pictures and trains on the same ones. None where there is no time for an epoch.
+    pictures and trains on the same ones. None where there is no time for a few epochs.
     """
     assert result.backbone is not None
     begun, name = time.monotonic(), str(result.backbone.architecture)
@@ -66,7 +66,7 @@ def from_scratch(study: Study, result: Result, *, seconds: float, most: int = MO
     part, epoch_s = _sealed(study.folder, result), study.worker.rehearse(recipe, folds=[None]).epoch_s
     left = seconds - (time.monotonic() - begun)
     epochs = min(int(left / epoch_s - JUDGING), most)
-    if epochs < 1:
+    if epochs < min(LEAST_EPOCHS, most):
         return None
     number = max(study.history.trials) + 1  # of no trial: the worker keeps weights by it
     own = _judged(study.worker, part, recipe.but({"epochs": epochs}), result, number=number)
