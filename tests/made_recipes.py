@@ -30,6 +30,8 @@ FIELDS = {
     "model.dropout": st.floats(0, 1, exclude_max=True),
     "model.pooled": st.integers(0, 4),
     "model.unfrozen": st.integers(0, 16),
+    "model.stage_rate": st.floats(0.1, 1),
+    "model.thaw": st.floats(0, 0.9),
     "loss.name": st.text(max_size=20),
     "loss.label_smoothing": st.floats(0, 1, exclude_max=True),
     "loss.class_weights": st.sampled_from(("none", "balanced")),

@@ -85,6 +85,8 @@ def test_an_unknown_field_is_refused_with_the_nearest(name, near):
         ("model.width", 0, "model.width must be"),
         ("model.pooled", 5, "model.pooled must be"),
         ("model.unfrozen", 17, "model.unfrozen must be"),
+        ("model.stage_rate", 0.05, "model.stage_rate must be"),
+        ("model.thaw", 1.0, "model.thaw must be"),
         ("loss.label_smoothing", 1, "loss.label_smoothing must be"),
         ("schedule.warmup", 1, "schedule.warmup must be"),
         ("augment.crop", 0.51, "augment.crop must be"),

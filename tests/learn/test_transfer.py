@@ -28,7 +28,7 @@ def with_pictures(many=40):
     lower, upper = nn.AvgPool2d(4), nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     examples = Examples(y, torch.zeros(2 * many, dtype=torch.long), 2, together=False)
     one = torch.full((1, 3, 1, 1), 127.5)
-    task = TunedTask(lower, upper, one, one, {}, pixels.to(torch.uint8), examples, torch.device("cpu"))
+    task = TunedTask(lower, upper, ("0",), one, one, {}, pixels.to(torch.uint8), examples, torch.device("cpu"))
     own = Tuning(task, Recipe(), torch.arange(many), many + torch.arange(many))
     return replace(ground, tuning=lambda: own)
 

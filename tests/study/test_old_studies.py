@@ -91,7 +91,7 @@ def without_the_new(findings):
 
 SINCE = {  # fields that those versions had not, with what they did
     "model.pooled": 0, "input.length": 256, "table.texts": "tfidf", "adapter.name": "lora", "adapter.rank": 8,
-    "adapter.alpha": 16.0, "adapter.matrices": "all",
+    "adapter.alpha": 16.0, "adapter.matrices": "all", "model.stage_rate": 1.0, "model.thaw": 0.0,
 }  # fmt: skip
 
 

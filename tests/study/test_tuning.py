@@ -133,5 +133,10 @@ def test_a_study_of_texts_fine_tunes_their_encoder_or_says_why_not(tmp_path):
     assert told["why"]
     if told.get("trial") is not None:
         assert result["fine_tuning"]["difference"]["n"] == 96, "of all examples that are not sealed"
+    tuned = [t for t in tame.show(tmp_path / "s")["trials"] if t["origin"] == FINE_TUNED]
+    if tuned and tuned[0]["recipe"]["epochs"] == TUNE_EPOCHS[1]:
+        others = [{name: t["recipe"][name] for name in changes} for t, (changes, _) in zip(tuned[1:], VARIED)]
+        assert others, "there is time for more than one"
+        assert others == [dict(changes) for changes, _ in VARIED[: len(others)]]
     html = (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
     assert "Fine-tuning" in html

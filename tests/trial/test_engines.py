@@ -203,9 +203,9 @@ def tuned_bench():
     folded = replace(
         backbone, module=fold_norms(backbone.module, torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64))
     )
-    lower, upper = cut(folded, 1)
+    lower, upper = cut(folded, 2)
     base = Recipe().but(
-        {"model.unfrozen": 1, "batch_size": 8, "epochs": 4, "optimizer.lr": 1e-3, "augment.flip": True, "seed": 3}
+        {"model.unfrozen": 2, "batch_size": 8, "epochs": 4, "optimizer.lr": 1e-3, "augment.flip": True, "seed": 3}
         | {"input.size": 32, "input.views": 2, "augment.crop": 0.1}
     )
     num = 21
@@ -215,9 +215,10 @@ def tuned_bench():
     mean, std = torch.full((1, 3, 1, 1), 127.0), torch.full((1, 3, 1, 1), 60.0)
     return bench_of(
         lambda examples, spoilt, _: TunedTask(
-            lower, upper, mean, std, heads, pictures_of(spoilt, num, 32), examples, CPU
+            lower, upper, folded.stages[-2:], mean, std, heads, pictures_of(spoilt, num, 32), examples, CPU
         ),
-        examples_of(num, together=False), {}, serial=True, dtype=torch.float32, own=(base,),
+        examples_of(num, together=False), {}, serial=True, dtype=torch.float32,
+        own=(base, base.but({"model.stage_rate": 0.5, "model.thaw": 0.6})),
     )  # fmt: skip
 
 
@@ -295,7 +296,7 @@ def test_fine_tuning_of_an_encoder_keeps_the_law(tmp_path, law):
 @pytest.mark.parametrize("name", OPTIMIZERS.names())
 def test_fine_tuning_continues_with_any_optimizer(tuned_bench, name):
     """Whose parameters come in groups, the head with a rate of its own; through a stop between two phases."""
-    (base,) = tuned_bench.recipes
+    _, base = tuned_bench.recipes  # of which the first stage begins later
     recipe = base.but({"optimizer.name": name, "then.start": 0.5, "then.optimizer": name, "epochs": 2, "batch_size": 7})
     engine, found = tuned_bench.engine(), []
     for stops in ((2,), (1, 2)):
@@ -305,6 +306,19 @@ def test_fine_tuning_continues_with_any_optimizer(tuned_bench, name):
         found.append(population.tensors)
     for key, value in found[0].items():
         assert torch.equal(value, found[1][key]), key
+
+
+def test_a_stage_that_begins_later_stays_as_it_was_until_then(tuned_bench):
+    _, recipe = tuned_bench.recipes
+    engine = tuned_bench.engine()
+    population, seen = engine.start([Member(0, 1, recipe)]), []
+    for until in range(1, recipe.epochs + 1):
+        before, population = population, engine.advance(population, until=until, watch=lambda *_: None)
+        weights = {name: own for name, own in population.tensors.items() if name.startswith("module.")}
+        changed = {name for name, own in weights.items() if not torch.equal(own, before.tensors[name])}
+        seen.append({place for place in ("blocks.5", "blocks.6") if any(f".{place}." in name for name in changed)})
+    begins = round(recipe.model.thaw * recipe.epochs + 0.49)
+    assert seen == [{"blocks.6"}] * begins + [{"blocks.5", "blocks.6"}] * (recipe.epochs - begins)
 
 
 # Recipes: what may stand in one is trained alike by both engines, through a stop and in any company ------------------

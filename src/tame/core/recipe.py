@@ -88,6 +88,8 @@ class ModelRecipe:
     dropout: float = 0.0
     pooled: int = 0  # last stages of the backbone whose averaged maps are features of the head as well
     unfrozen: int = 0  # stages of the backbone, or blocks of the encoder, that are trained, counted from the last
+    stage_rate: float = 1.0  # the rate of each of these, as a share of the rate of the one after it
+    thaw: float = 0.0  # share of the epochs within which they begin to be trained one after another, the last one first
 
     def __post_init__(self) -> None:
         _within("model.hidden", self.hidden, 0, 8192)
@@ -97,6 +99,8 @@ class ModelRecipe:
         _below("model.dropout", self.dropout, 0, 1)
         _within("model.pooled", self.pooled, 0, 4)
         _within("model.unfrozen", self.unfrozen, 0, 16)
+        _within("model.stage_rate", self.stage_rate, 0.1, 1)
+        _within("model.thaw", self.thaw, 0, 0.9)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

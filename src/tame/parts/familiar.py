@@ -102,8 +102,7 @@ def familiar(x: Tensor) -> Familiar | None:
         if rest is None:
             return None
         parts.append(torch.stack(rest._parts(own[fold == number])))
-    along, off = torch.cat(parts, dim=1)
-    # Few examples of many numbers pull the main directions towards themselves, and lie further along them than new ones.
+    # Few examples of many numbers pull the main directions towards themselves, and lie further along them than others.
     unseen, own_parts = torch.cat(parts, dim=1), torch.stack(whole._parts(own))
     limits = torch.maximum(_limits(unseen), _limits(own_parts)).tolist()
     return Familiar(

@@ -60,6 +60,12 @@ FIELDS: Mapping[str, Field] = {
     "model.unfrozen": Field(
         "fine-tuned stages", "stages of the backbone, or blocks of the encoder, that are trained too"
     ),
+    "model.stage_rate": Field(
+        "rate of earlier stages", "the learning rate of each fine-tuned stage, as a share of that of the stage after it"
+    ),
+    "model.thaw": Field(
+        "thawing", "share of the epochs within which fine-tuned stages begin to be trained, the last one first"
+    ),
     "loss.name": Field("loss", "the loss that training minimizes"),
     "loss.label_smoothing": Field("label smoothing", "share of the target spread over all classes"),
     "loss.class_weights": Field(

@@ -6,12 +6,12 @@ The result is kept only if it beats the best network without it by more than the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tame.core.config import METRIC_MODES
 from tame.core.plain import to_plain
-from tame.core.recipe import Recipe
+from tame.core.recipe import Recipe, Value
 from tame.core.records import FINE_TUNED, Decision, Finding, Trial, decision_event
 from tame.evaluate.score import difference
 from tame.kinds.kind import Data, Tuning
@@ -26,6 +26,15 @@ from tame.study.test import ended, folds_of, test
 
 ENOUGH = 6  # epochs after which more gain little
 JUDGED = 500  # training examples that a fine-tuned network passes again once it is chosen, at most
+ROOM = 1.2  # times the forecast of a further training, that must be left for it
+# Further trainings, where there is time: the same one, but for this. Howard and Ruder, Universal Language Model
+# Fine-tuning for Text Classification (2018).
+VARIED: Sequence[tuple[Mapping[str, Value], str]] = (
+    ({"model.stage_rate": 0.6}, "earlier stages change more slowly, since what they say is more general"),
+    ({"model.thaw": 0.5}, "stages begin to be trained one after another, the last one first"),
+    ({"model.stage_rate": 0.6, "model.thaw": 0.5}, "later stages begin first, and change more"),
+    ({"optimizer.lr": 2.5e-4}, "half the rate"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +53,61 @@ def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) 
     if not plan.tunes or tuning is None or study.state.tuning_judged is not None:
         return
     plan = replace(plan, end_s=plan.end_s - plan.tuning_s)  # what was kept for it is its own now
-    trial = next((t for t in study.history.trials.values() if t.is_fine_tuned), None)
-    later_s = 0.0
-    if trial is None:
-        begun = _begun(study, data, plan, best, tuning)
+    begun = Begun(None, "") if _tuned(study) else _begun(study, data, plan, best, tuning)
+    if not _tuned(study):
         if begun.recipe is None:
             study.keep(TuningJudged(kept=False, why=begun.why))
             study.watcher.note(f"no fine-tuning: {begun.why}")
             return
-        number, later_s = max(study.history.trials) + 1, begun.later_s
-        start = Decision("start", number, begun.why, begun.recipe.epochs, begun.recipe, FINE_TUNED)
-        study.keep(decision_event(start))
-        trial = study.history.trials[number]
+        _start(study, begun.recipe, begun.why)
+    plan = replace(plan, end_s=plan.end_s + begun.later_s)
+    _train(study, plan, _tuned(study)[0], tuning)
+    for place, (changes, why) in enumerate(VARIED, start=1):
+        if len(_tuned(study)) == place:
+            first = _tuned(study)[0].recipe
+            if not _has_room(study, data, plan, first):
+                break
+            _start(study, first.but(changes), why)
+        _train(study, plan, _tuned(study)[place], tuning)
+    usable = [trial for trial in _tuned(study) if trial.state != "diverged" and trial.epochs]
+    if not usable:
+        diverged = _tuned(study)[0].state == "diverged"
+        why = "fine-tuning diverged" if diverged else "the time ended before its first epoch"
+        study.keep(TuningJudged(kept=False, why=why))
+        return
+    _judge(study, data, plan, min(usable, key=lambda trial: trial.loss), best, tuning)
+
+
+def _tuned(study: Study) -> list[Trial]:
+    return [trial for trial in study.history.trials.values() if trial.is_fine_tuned]
+
+
+def _start(study: Study, recipe: Recipe, why: str) -> None:
+    number = max(study.history.trials) + 1
+    study.keep(decision_event(Decision("start", number, why, recipe.epochs, recipe, FINE_TUNED)))
+
+
+def _train(study: Study, plan: Plan, trial: Trial, tuning: Tuning) -> None:
+    """Trains one to its end, or as far as the clock allows."""
+    if trial.state != "running":
+        return
     what = f"fine-tuning {tuning.trained(trial.recipe)} for {trial.until} epochs"
     study.stage(4, f"{what} at {trial.recipe.input.size} pixels" if plan.sizes else what)
-    test(study, replace(plan, end_s=plan.end_s + later_s), [trial])
+    test(study, plan, [trial])
     trial = study.history.trials[trial.number]
-    if trial.state == "diverged":
-        study.keep(TuningJudged(kept=False, why="fine-tuning diverged"))
-        return
     if trial.state == "running":
         study.keep(decision_event(ended(trial)))
-    if not trial.epochs:
-        study.keep(TuningJudged(kept=False, why="the time ended before its first epoch"))
-        return
-    _judge(study, data, plan, study.history.trials[trial.number], best, tuning)
+
+
+def _has_room(study: Study, data: Data, plan: Plan, first: Recipe) -> bool:
+    """Whether there is time for another training like the first, which had all the epochs that are worth it."""
+    if first.model.unfrozen < 2 or first.epochs < TUNE_EPOCHS[1] or study.state.stop_asked:
+        return False
+    trial = _tuned(study)[0]
+    if trial.state == "diverged" or trial.epochs < first.epochs:
+        return False
+    epoch_s = study.worker.rehearse(first, folds=folds_of(plan, trial)).epoch_s
+    return ROOM * epoch_s * first.epochs * data.num_runs <= study.left_s - plan.end_s
 
 
 def _begun(study: Study, data: Data, plan: Plan, best: Finalist, tuning: Tuning) -> Begun:

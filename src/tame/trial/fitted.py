@@ -21,6 +21,7 @@ from tame.core.recipe import Recipe
 from tame.parts.losses import LOSSES, mean_loss
 from tame.trial.population import (
     Examples,
+    Group,
     Groups,
     Measured,
     Member,
@@ -62,7 +63,7 @@ class SparseTask:
         return [torch.from_numpy(self.x[rows.cpu().numpy()].toarray())]
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
-        return [(list(module.named_parameters()), 1.0)]
+        return [Group(list(module.named_parameters()))]
 
 
 def linear_of(num_inputs: int, num_outputs: int) -> nn.Linear:

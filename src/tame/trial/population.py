@@ -5,18 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from tame.core.recipe import Recipe
+from tame.core.recipe import ModelRecipe, Recipe
 from tame.data.augment import Mix, draw_mix
 from tame.parts.losses import LOSSES
 from tame.trial.draws import same_chance
 
 Tensors = dict[str, Tensor]
-Groups = list[tuple[list[tuple[str, nn.Parameter]], float]]  # named parameters and the multiplier of their rate
+
+
+class Group(NamedTuple):
+    """Named parameters that are trained alike. factor: multiplier of the rate; begins: the share of the epochs after
+    which they begin to change."""
+
+    named: list[tuple[str, nn.Parameter]]
+    factor: float = 1.0
+    begins: float = 0.0
+
+
+Groups = list[Group]
+
+
+def stage_groups(stages: Sequence[list[tuple[str, nn.Parameter]]], recipe: ModelRecipe) -> Groups:
+    """Stages that are fine-tuned, first to last, each with its rate and its beginning.
+
+    Sources: Howard and Ruder, Universal Language Model Fine-tuning for Text Classification (2018), for both.
+    """
+    if recipe.stage_rate == 1 and not recipe.thaw:
+        return [Group([each for named in stages for each in named])]
+    most = max(len(stages) - 1, 1)
+    return [
+        Group(named, recipe.stage_rate**above, recipe.thaw * above / most)
+        for above, named in zip(range(len(stages) - 1, -1, -1), stages, strict=True)
+        if named
+    ]
 
 
 @dataclass(frozen=True, slots=True)

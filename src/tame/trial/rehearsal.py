@@ -89,5 +89,5 @@ def steppers_of(own: Rehearsal) -> list[Stepper]:
     recipe = own.recipe.optimizer
     return [
         Stepper(dict(named), replace(recipe, lr=recipe.lr * factor))
-        for named, factor in own.task.groups(own.module, own.recipe)
+        for named, factor, _ in own.task.groups(own.module, own.recipe)
     ]

@@ -135,12 +135,12 @@ class Serial:
         return min(times[1:] or times) * (len(batches) + ahead)
 
     def _optimizer(self, module: nn.Module, recipe: Recipe, number: int) -> tuple[torch.optim.Optimizer, list[float]]:
-        (named, factor), *others = self.task.groups(module, recipe)
-        optimizer = plain_optimizer(named, optimizer_of(recipe, number))
-        factors = [factor] * len(optimizer.param_groups)
-        for named, factor in others:
-            optimizer.add_param_group({"params": [param for _, param in named]})
-            factors.append(factor)
+        first, *others = self.task.groups(module, recipe)
+        optimizer = plain_optimizer(first.named, optimizer_of(recipe, number))
+        factors = [first.factor] * len(optimizer.param_groups)
+        for own in others:
+            optimizer.add_param_group({"params": [param for _, param in own.named]})
+            factors.append(own.factor)
         return optimizer, factors
 
     def _restore(self, population: Population) -> _Training:
@@ -168,6 +168,10 @@ class Serial:
                 state = {name: value.clone() for name, value in module.state_dict().items()}
             own.module.load_state_dict(state)
             own.optimizer, own.factors = self._optimizer(own.module, recipe, 2)
+        if recipe.model.thaw:
+            for group in self.task.groups(own.module, recipe):
+                for _, param in group.named:
+                    param.requires_grad_((epoch - 1) >= group.begins * recipe.epochs)
         settings, like = self._settings(own)
         walked = self.task.examples.walked(own.member)
         batches = epoch_batches(recipe.seed, epoch, walked, recipe.batch(len(walked)))

@@ -30,7 +30,7 @@ from tame.trial.commands import Fold, Plain
 from tame.trial.draws import same_chance
 from tame.trial.memory_needs import FLOAT, VALUES, Alone, groups, one_pass, states
 from tame.trial.own_module import OWN, naming_failures, words_of
-from tame.trial.population import Examples, Groups, Member, Task, built
+from tame.trial.population import Examples, Group, Groups, Member, Task, built
 from tame.trial.stacked import stacked_forward
 from tame.trial.training_material import Room, Trained, not_asked, scale_of, scaled
 
@@ -60,7 +60,7 @@ class OwnTask:
         return [as_input(self.x[rows.cpu().numpy()], self.device)]
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
-        return [([(n, p) for n, p in module.named_parameters() if p.requires_grad], 1.0)]
+        return [Group([(n, p) for n, p in module.named_parameters() if p.requires_grad])]
 
 
 class ArrayMaterial:

@@ -33,7 +33,7 @@ from tame.parts.products import has_half
 from tame.parts.tokenizer import Tokenizer, Tokens, in_blocks
 from tame.trial.commands import Fold, Plain
 from tame.trial.measurements import recall, remember
-from tame.trial.population import Examples, Groups, Member, Task
+from tame.trial.population import Examples, Group, Groups, Member, Task
 from tame.trial.training_material import Room, Trained, need_pictures, not_asked
 
 QUESTIONS = ("layout", "passages", "speed", "told")
@@ -81,7 +81,7 @@ class TextTask:
         return [self.passages[self.rows[rows.cpu()] - self.slots].to(self.device)]
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
-        return [(list(module.named_parameters()), 1.0)]
+        return [Group(list(module.named_parameters()))]
 
 
 class TextMaterial:

@@ -136,8 +136,8 @@ class Inputs:
         mean, std = (torch.tensor(self._own().config[name]).view(1, 3, 1, 1) * 255 for name in ("mean", "std"))
         lower = lower.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return TunedTask(
-            lower, upper, mean.to(self.device), std.to(self.device), heads, self.pixels(rows, recipe), examples,
-            self.device, autocast,
+            lower, upper, folded.stages[len(folded.stages) - recipe.model.unfrozen :], mean.to(self.device),
+            std.to(self.device), heads, self.pixels(rows, recipe), examples, self.device, autocast,
         )  # fmt: skip
 
     def tuned_backbone(self, trained: Tuned) -> Backbone:

@@ -18,7 +18,7 @@ from tame.parts.backbones import Backbone
 from tame.parts.depthwise import with_depthwise
 from tame.parts.mlp import Draws, Mlp, head_of
 from tame.parts.models import TIMM, build_model, init_module
-from tame.trial.population import Examples, Groups, Member, num_outputs
+from tame.trial.population import Examples, Group, Groups, Member, num_outputs, stage_groups
 
 MEAN, STD = 127.5, 64.0  # of the pixels that a network from scratch sees
 HEAD_RATE = 2.0  # of the backbone's rate: the head has further to go
@@ -57,7 +57,7 @@ class PixelTask:
         return [x, x.flip(3)] if recipe.input.views > 1 else [x]
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
-        return [(list(module.named_parameters()), 1.0)]
+        return [Group(list(module.named_parameters()))]
 
 
 def normalise(pixels: Tensor, form: torch.memory_format) -> Tensor:
@@ -112,11 +112,13 @@ class TunedTask:
     """Fine-tuning of the last stages of a backbone. pixels: (N, 3, S, S) uint8 at the recipe's input size.
 
     lower: the frozen part, which every batch passes again, so that augmentation is fresh (measured: an eighth of the
-    time); upper: the part that is trained; heads: what each fold's member starts from.
+    time); upper: the part that is trained; stages: paths of its stages, first to last; heads: what each fold's member
+    starts from.
     """
 
     lower: nn.Module
     upper: nn.Module
+    stages: Sequence[str]
     mean: Tensor  # (1, 3, 1, 1) in pixels from 0 to 255
     std: Tensor
     heads: Mapping[int | None, Mlp]
@@ -145,8 +147,11 @@ class TunedTask:
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
         assert isinstance(module, Tuned)
-        body = [(name, each) for name, each in module.upper.named_parameters() if each.requires_grad]
-        return [(body, 1.0), (list(module.head.named_parameters()), HEAD_RATE)]
+        own: list[list[tuple[str, nn.Parameter]]] = [[] for _ in self.stages]
+        for name, each in module.upper.named_parameters():  # what comes after the last stage belongs to it
+            place = next((i for i, path in enumerate(self.stages) if name.startswith(f"{path}.")), -1)
+            own[place].append((name, each))
+        return [*stage_groups(own, recipe.model), Group(list(module.head.named_parameters()), HEAD_RATE)]
 
     @torch.no_grad()
     def _maps(self, x: Tensor) -> Tensor:
@@ -209,7 +214,7 @@ class FeatureTask:
         return [view[rows] for view in self.features[:2]]
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
-        return [(list(module.named_parameters()), 1.0)]
+        return [Group(list(module.named_parameters()))]
 
 
 def view_draws(recipe: Recipe, epoch: int, num_examples: int) -> Tensor:

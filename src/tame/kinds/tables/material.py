@@ -41,7 +41,7 @@ from tame.trial.choose import member_bytes
 from tame.trial.commands import Fold, Plain
 from tame.trial.fitted import SparseTask, check_solvable
 from tame.trial.memory_needs import groups, size_bytes, states
-from tame.trial.population import Examples, Groups, Member, Task, built, joint, num_outputs
+from tame.trial.population import Examples, Group, Groups, Member, Task, built, joint, num_outputs
 from tame.trial.training_material import Room, Trained, need_pictures, not_asked, scale_of, scaled
 
 LINEAR_ONE_HOT = 200  # categories of a column that a linear model tells apart; those of larger columns it leaves out
@@ -358,7 +358,7 @@ class TableTask:
         return [self.x.index_select(-2, rows)]
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
-        return [(list(module.named_parameters()), 1.0)]
+        return [Group(list(module.named_parameters()))]
 
 
 def of_tables(material: TableMaterial, trained: Trained) -> int:

@@ -17,7 +17,7 @@ from tame.parts.encoders import TextEncoder, batches_of, padded, pooled_states, 
 from tame.parts.mlp import Draws, Mlp
 from tame.trial.commands import Fold
 from tame.trial.memory_needs import FLOAT
-from tame.trial.population import Examples, Groups, Member, Task
+from tame.trial.population import Examples, Group, Groups, Member, Task, stage_groups
 from tame.trial.stacked import Stacked
 
 KEPT_BYTES = 2**29  # of what the frozen blocks make of all texts: beyond it, they make it for each batch
@@ -206,8 +206,8 @@ class TunedTask:
 
     def groups(self, module: nn.Module, recipe: Recipe) -> Groups:
         assert isinstance(module, TunedTexts)
-        body, head = list(module.upper.named_parameters()), list(module.head.named_parameters())
-        return [(body, 1.0), (head, HEAD_RATE)]
+        blocks = [list(block.named_parameters(prefix=str(place))) for place, block in enumerate(module.upper)]
+        return [*stage_groups(blocks, recipe.model), Group(list(module.head.named_parameters()), HEAD_RATE)]
 
 
 def packed(texts: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> Tensor:
