@@ -342,6 +342,17 @@ def test_a_mix_depends_on_seed_epoch_and_step_and_its_partners_on_nothing_else()
         assert torch.equal(mix(**({"mixup": 0.2} | other)).partner, one.partner)
 
 
+def test_numbers_of_categories_are_those_of_one_of_the_two_and_never_their_mean():
+    x = torch.randint(0, 1000, (4000, 5), generator=torch.Generator().manual_seed(0)).float()
+    drawn = mix(mixup=0.8, batch_size=len(x), has_codes=True)
+    found, other = apply_mix(x, drawn, codes_from=3), x[drawn.partner]
+    torch.testing.assert_close(found[:, :3], drawn.lam * x[:, :3] + (1 - drawn.lam) * other[:, :3])
+    keeps = drawn.keeps[:, None]
+    assert torch.equal(found[:, 3:], torch.where(keeps, x[:, 3:], other[:, 3:]))
+    assert keeps.double().mean().item() == pytest.approx(drawn.lam, abs=0.03)
+    assert torch.equal(drawn.partner, mix(mixup=0.8, batch_size=len(x)).partner)
+
+
 def test_what_cannot_be_mixed_is_refused():
     with pytest.raises(UsageError, match=r"regularize\.cutmix needs pictures, got 0\.5"):
         mix(cutmix=0.5, side=None)

@@ -16,11 +16,13 @@ from tame.adjust.portfolio import encoder_tuning
 from tame.adjust.searcher import SearchConfig
 from tame.core.config import StudyConfig
 from tame.core.recipe import Recipe
+from tame.core.records import FINE_TUNED
 from tame.core.space import Float, Space
 from tame.data.split import Sealed, Split
 from tame.kinds.kind import Data, Tuning
 from tame.study.draft import TuningPlan, draft
-from tame.study.tuning import _begun
+from tame.study.plan import TUNE_EPOCHS
+from tame.study.tuning import VARIED, _begun
 
 SPACE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True)})
 COSTS = {3: 1.5, 2: 1.25, 1: 1.0}  # of an epoch, by the number of blocks
@@ -135,7 +137,9 @@ def test_a_study_of_texts_fine_tunes_their_encoder_or_says_why_not(tmp_path):
         assert result["fine_tuning"]["difference"]["n"] == 96, "of all examples that are not sealed"
     tuned = [t for t in tame.show(tmp_path / "s")["trials"] if t["origin"] == FINE_TUNED]
     if tuned and tuned[0]["recipe"]["epochs"] == TUNE_EPOCHS[1]:
-        others = [{name: t["recipe"][name] for name in changes} for t, (changes, _) in zip(tuned[1:], VARIED)]
+        others = [
+            {name: t["recipe"][name] for name in changes} for t, (changes, _) in zip(tuned[1:], VARIED, strict=False)
+        ]
         assert others, "there is time for more than one"
         assert others == [dict(changes) for changes, _ in VARIED[: len(others)]]
     html = (tmp_path / "s" / "report.html").read_text(encoding="utf-8")

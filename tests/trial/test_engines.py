@@ -232,6 +232,7 @@ BENCHES = {
     "stacked heads": lambda: head_bench({"optimizer.name": "nesterov"}),
     "stacked heads float32": lambda: head_bench({}, dtype=torch.float32),
     "stacked mixed heads": lambda: head_bench({"regularize.mixup": 0.3, "regularize.ema": 0.5}),
+    "stacked mixed rows": lambda: table_bench({"regularize.mixup": 0.3}),
     "stacked rows float32": lambda: table_bench(NORMS, dtype=torch.float32),
     "stacked rows of a regression": lambda: table_bench({"loss.name": "huber"}, task="regression"),
     "stacked modules": lambda: own_bench({}),

@@ -241,21 +241,26 @@ class Mix:
     """How each example of a batch is mixed with a partner.
 
     lam: the weight of an example's own target, 1 - lam that of its partner's; partner: (B,), a permutation of the
-    batch; box: top, left, bottom and right (the last two excluded) of what is pasted, None for weighted means.
+    batch; box: top, left, bottom and right (the last two excluded) of what is pasted, None for weighted means; keeps:
+    (B,) bools, which examples keep their own of what cannot be averaged, such as numbers of categories: a share of
+    lam, None where there is nothing like it.
     """
 
     lam: float
     partner: Tensor
     box: tuple[int, int, int, int] | None
+    keeps: Tensor | None = None
 
 
 def draw_mix(
-    *, mixup: float, cutmix: float, seed: int, epoch: int, step: int, batch_size: int, side: int | None
-) -> Mix | None:
+    *, mixup: float, cutmix: float, seed: int, epoch: int, step: int, batch_size: int, side: int | None,
+    has_codes: bool = False,
+) -> Mix | None:  # fmt: skip
     """What one step mixes; None if both are 0. If neither is, a draw chooses one of them for the step.
 
     mixup, cutmix: alpha of Beta(alpha, alpha), from which comes the share of an example's own; 0: none. side: of the
-    pictures in pixels, None where there are none. The share of a box is that of its real area.
+    pictures in pixels, None where there are none; has_codes: whether there are inputs that cannot be averaged. The
+    share of a box is that of its real area.
     Raises UsageError for cutmix without pictures.
     Sources: Zhang et al., mixup (2018); Yun et al., CutMix (2019), algorithm A1.
     """
@@ -270,7 +275,8 @@ def draw_mix(
     alpha = cutmix if cuts else mixup
     lam = float(rng.beta(alpha, alpha))
     if not cuts or side is None:
-        return Mix(lam=lam, partner=partner, box=None)
+        keeps = torch.from_numpy(stream(seed, "keep", epoch, step).random(batch_size) < lam) if has_codes else None
+        return Mix(lam=lam, partner=partner, box=None, keeps=keeps)
     box = _box(side, lam, row, column)
     area = (box[2] - box[0]) * (box[3] - box[1])
     return Mix(lam=1 - area / side**2, partner=partner, box=box)
@@ -283,9 +289,11 @@ def _box(side: int, lam: float, row: float, column: float) -> tuple[int, int, in
     return max(top, 0), max(left, 0), min(top + reach, side), min(left + reach, side)
 
 
-def apply_mix(x: Tensor, mix: Mix) -> Tensor:
+def apply_mix(x: Tensor, mix: Mix, *, codes_from: int | None = None) -> Tensor:
     """Each example mixed with its partner. x: (B, ...), pictures (B, C, S, S) where there is a box; left alone.
 
+    codes_from: of rows (B, D), the first of the last columns, whose numbers stand for categories: an example has those
+    of one of the two, since the mean of two numbers would be a third category.
     Returns a tensor as x. The loss is lam times that of the targets plus 1 - lam times that of the partners' targets.
     Raises ShapeError if the batch has another size than the mix was drawn for.
     """
@@ -293,7 +301,11 @@ def apply_mix(x: Tensor, mix: Mix) -> Tensor:
         raise ShapeError(f"need a batch of {len(mix.partner)} examples for this mix, got {len(x)}")
     other = x.index_select(0, mix.partner.to(x.device))
     if mix.box is None:
-        return mix.lam * x + (1 - mix.lam) * other
+        found = mix.lam * x + (1 - mix.lam) * other
+        if codes_from is not None and mix.keeps is not None:
+            keeps = mix.keeps.to(x.device)[:, None]
+            found[:, codes_from:] = torch.where(keeps, x[:, codes_from:], other[:, codes_from:])
+        return found
     top, left, bottom, right = mix.box
     found = x.clone()
     found[..., top:bottom, left:right] = other[..., top:bottom, left:right]

@@ -49,6 +49,7 @@ class SparseTask:
     device: torch.device
     autocast: None = None
     by_fold: None = None
+    codes_from: None = None
     eval_batch: int = 8192
     draws: bool = False
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.recipe import ModelRecipe, Recipe
-from tame.data.augment import Mix, draw_mix
+from tame.data.augment import Mix, apply_mix, draw_mix
 from tame.parts.losses import LOSSES
 from tame.trial.draws import same_chance
 
@@ -200,6 +200,11 @@ class Task(Protocol):
         """Folds whose members have different inputs: `batch` and `views` then return one of each, in this order."""
         ...
 
+    @property
+    def codes_from(self) -> int | None:
+        """Of inputs (n, D), the first of the last columns, whose numbers stand for categories; None without any."""
+        ...
+
     def batch(self, recipe: Recipe, rows: Tensor, *, epoch: int, step: int) -> Tensor:
         """The inputs of these examples in this step of this recipe."""
         ...
@@ -301,15 +306,17 @@ def mixes(recipe: Recipe) -> bool:
     return bool(recipe.regularize.mixup or recipe.regularize.cutmix)
 
 
-def mixing(recipe: Recipe, epoch: int, step: int, x: Tensor) -> Mix | None:
-    """How the examples of this batch are mixed with each other; None if the recipe has no mixing."""
+def mixed(task: Task, recipe: Recipe, epoch: int, step: int, x: Tensor) -> tuple[Tensor, Mix | None]:
+    """The examples (B, ...) of a batch mixed with each other, and how; as they are if the recipe has no mixing."""
     own = recipe.regularize
     if not mixes(recipe):
-        return None
+        return x, None
     side = x.shape[-1] if x.ndim == 4 else None
-    return draw_mix(
-        mixup=own.mixup, cutmix=own.cutmix, seed=recipe.seed, epoch=epoch, step=step, batch_size=len(x), side=side
-    )
+    mix = draw_mix(
+        mixup=own.mixup, cutmix=own.cutmix, seed=recipe.seed, epoch=epoch, step=step, batch_size=len(x), side=side,
+        has_codes=task.codes_from is not None,
+    )  # fmt: skip
+    return (x, None) if mix is None else (apply_mix(x, mix, codes_from=task.codes_from), mix)
 
 
 def num_outputs(recipe: Recipe, examples: Examples) -> int:

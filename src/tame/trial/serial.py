@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.recipe import Recipe
-from tame.data.augment import apply_mix
 from tame.parts.losses import LOSSES, mean_loss
 from tame.parts.optimizers import clip_gradients, load_optimizer_tensors, optimizer_tensors, plain_optimizer
 from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
@@ -27,7 +26,7 @@ from tame.trial.population import (
     epoch_chance,
     in_room,
     joint,
-    mixing,
+    mixed,
     nothing,
     num_outputs,
     partners,
@@ -260,9 +259,7 @@ class Serial:
         """
         recipe, task = own.member.recipe, self.task
         seen = rows if part is None else rows[part]
-        x = task.batch(recipe, seen, epoch=epoch, step=step)
-        mix = mixing(recipe, epoch, step, x)
-        x = x if mix is None else apply_mix(x, mix)
+        x, mix = mixed(task, recipe, epoch, step, task.batch(recipe, seen, epoch=epoch, step=step))
         with precision(task):
             if getattr(own.module, "takes_draws", False):
                 draws = StepDraws(

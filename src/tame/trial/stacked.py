@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tame.core.errors import require
 from tame.core.recipe import Recipe
-from tame.data.augment import Mix, apply_mix
+from tame.data.augment import Mix
 from tame.parts.adapters import Adapted
 from tame.parts.losses import LOSSES, average_loss_and_slope
 from tame.parts.mlp import Draws, Mlp
@@ -42,8 +42,8 @@ from tame.trial.population import (
     epoch_chance,
     in_room,
     joint,
+    mixed,
     mixes,
-    mixing,
     named,
     nothing,
     num_outputs,
@@ -411,11 +411,11 @@ class _Run:
         recipe, rows = self.recipe, batch.rows
         x = self.task.batch(recipe, rows, epoch=epoch, step=step)
         x = x if self.places is None else x[self.places]
-        mix = mixing(recipe, epoch, step, x)
+        x, mix = mixed(self.task, recipe, epoch, step, x)
         like = self.like.float() if self.like.dtype == torch.bfloat16 else self.like
         target = self.task.examples.aims(self.population.members, rows, like)
         return _Given(
-            x=x if mix is None else apply_mix(x, mix), target=target, mix=mix,
+            x=x, target=target, mix=mix,
             weight=None if self.weights is None else self.weights[:, rows],
             mine=None if self.trains is None or self.weights is self.trains else self.trains[:, rows],
             draws=self._draws(epoch, step, batch),

@@ -47,6 +47,7 @@ class OwnTask:
     device: torch.device
     autocast: torch.dtype | None = None
     by_fold: None = None
+    codes_from: None = None
     eval_batch: int = 256
     draws: bool = True
 

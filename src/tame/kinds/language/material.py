@@ -63,6 +63,7 @@ class TextTask:
     device: torch.device
     autocast: torch.dtype | None = None
     by_fold: None = None
+    codes_from: None = None
     eval_batch: int = AT_ONCE
     draws: bool = False
 

@@ -36,6 +36,7 @@ class PixelTask:
     device: torch.device
     autocast: torch.dtype | None = None
     by_fold: None = None
+    codes_from: None = None
     eval_batch: int = 256
     draws: bool = True
 
@@ -127,6 +128,7 @@ class TunedTask:
     device: torch.device
     autocast: torch.dtype | None = None
     by_fold: None = None
+    codes_from: None = None
     eval_batch: int = 256
     draws: bool = True
 
@@ -196,6 +198,7 @@ class FeatureTask:
     shift: Tensor | None = None  # (D,)
     scale: Tensor | None = None  # () or (D,)
     by_fold: None = None
+    codes_from: None = None
     eval_batch: int = 8192
     draws: bool = False
 

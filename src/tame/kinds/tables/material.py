@@ -342,6 +342,10 @@ class TableTask:
     eval_batch: int = 8192
     draws: bool = False
 
+    @property
+    def codes_from(self) -> int | None:
+        return self.columns.dense + self.columns.periodic if self.columns.embedded else None
+
     def build(self, member: Member) -> nn.Module:
         model = build_table_model(self.columns, num_outputs(member.recipe, self.examples), member.recipe.model)
         init_module(model, seed=member.recipe.seed)

@@ -186,6 +186,7 @@ class TunedTask:
     device: torch.device
     autocast: torch.dtype | None = None
     by_fold: None = None
+    codes_from: None = None
     eval_batch: int = 64
     draws: bool = False
 
