@@ -1,4 +1,4 @@
-"""Examples of lessons in the owner's cache: the same as were read, by what the study recorded, never trusted blindly."""
+"""Examples of lessons in the owner's cache: the same as were read, under a key of what the study recorded."""
 
 from __future__ import annotations
 
