@@ -134,3 +134,14 @@ def test_strange_details_are_refused_or_answered(few, what):
     names, usual = [each.name for each in dataclasses.fields(ASKS[what][0])], GIVEN.get(what, {})
     for given in ({"nothing": 1}, *({**usual, name: each} for name in names for each in STRANGE)):
         json.dumps(said(few, {"what": what, "asked": given}), allow_nan=False)
+
+
+def test_a_trial_that_the_search_left_is_not_said_to_be_good():
+    left = seen(trials=tuple(replace(each, state="paused") for each in trials(5)))
+    tutor = made_tutor(seen=left, ground=made_ground())
+    found = answer(tutor, "curves", {"many": 6})["curves"]
+    assert found
+    assert not {each["trial"] for each in found} & {each.number for each in left.trials}
+    with pytest.raises(UsageError, match="no trial"):
+        answer(tutor, "sort", {"trial": left.trials[0].number, "answer": "good"})
+    assert "good" not in numbers(left)

@@ -140,13 +140,13 @@ def serve(lines: SimpleQueue[bytes], say: Callable[[str], None], tutor_of: Calla
             return
         question = json.loads(line)
         study = str(question["study"])
-        try:
-            if study not in tutors:
+        found: dict[str, object] = {}
+        if study not in tutors:
+            try:
                 tutors = {study: tutor_of(study)}
-            found = said(tutors[study], question)
-        except TameError as problem:
-            found = {"problem": str(problem)}
-        say(json.dumps(found, allow_nan=False))
+            except TameError as problem:  # of the cache
+                found = {"problem": str(problem)}
+        say(json.dumps(found or said(tutors[study], question), allow_nan=False))
         if ahead.ident is None:
             ahead.start()
 
@@ -160,10 +160,13 @@ def load_ahead() -> None:
 
 
 def said(tutor: Tutor, question: dict[str, object]) -> dict[str, object]:
-    """The answer to one question with the mark of what it is about. Raises as what answers it."""
+    """The answer to one question with the mark of what it is about, or why there is none."""
     given = question.get("asked")
-    found = answer(tutor, str(question.get("what")), given if isinstance(given, dict) else {})
-    return {**found, "ground": tutor.mark}
+    try:
+        found = answer(tutor, str(question.get("what")), given if isinstance(given, dict) else {})
+        return {**found, "ground": tutor.mark}
+    except TameError as problem:
+        return {"problem": str(problem)}
 
 
 if __name__ == "__main__":

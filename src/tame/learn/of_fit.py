@@ -11,9 +11,8 @@ from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.learn import population
-from tame.learn.seen import OF_RATES, VERDICTS, Seen, SeenTrial, Verdict, cause, findings_of, verdict
+from tame.learn.seen import OF_RATES, VERDICTS, Named, Seen, SeenTrial, Verdict, cause, findings_of, named, verdict
 from tame.learn.tutor import Nothing, Plain, Tutor, asked
-from tame.monitor.case import Facts
 from tame.report.evidence import evidence
 from tame.report.formats import capital, compact, inert, sentence
 
@@ -102,18 +101,18 @@ def fix(tutor: Tutor, given: Fix) -> Plain:
 
 
 @lru_cache(maxsize=1)
-def _sortable(tutor: Tutor) -> Mapping[int, tuple[SeenTrial, Facts]]:
-    """Trials with curves to be sorted by number, each with what the doctor must know; where those of the study are of
-    few kinds, with networks after them that are trained with planted faults."""
+def _sortable(tutor: Tutor) -> Mapping[int, Named]:
+    """Trials with curves to be sorted, by number; where those of the study are of few kinds, with networks after them
+    that are trained with planted faults."""
     own = tutor.seen
-    found = {each.number: (each, own.facts) for each in own.readable}
-    if len({verdict(findings_of(*each)) for each in found.values()}) >= KINDS or not tutor.is_readable:
+    found = {each.trial.number: each for each in named(own)}
+    if len({each.verdict for each in found.values()}) >= KINDS or not tutor.is_readable:
         return found
     growing = tutor.growing
     planted = [growing.of(place) for place in range(len(population.recipes()), len(growing.wanted))]
-    made = replace(own, trials=population.as_trials(planted, first=1 + max(each.number for each in own.trials)))
-    facts = population.of_ground(tutor.ground, tutor.given).facts
-    return found | {each.number: (each, facts) for each in made.readable}
+    trials = population.as_trials(planted, first=1 + max(each.number for each in own.trials))
+    made = replace(population.of_ground(tutor.ground, own), trials=trials)
+    return found | {each.trial.number: each for each in named(made)}
 
 
 @asked("curves", Round)
@@ -123,8 +122,8 @@ def curves(tutor: Tutor, given: Round) -> Plain:
     require(given.first in ("", "rate"), unknown("kind of curves", given.first, ("rate",)))
     own, found = tutor.seen, _sortable(tutor)
     by_kind: dict[Verdict, list[SeenTrial]] = {}
-    for trial, facts in found.values():
-        by_kind.setdefault(verdict(findings_of(trial, facts)), []).append(trial)
+    for each in found.values():
+        by_kind.setdefault(each.verdict, []).append(each.trial)
     rng, some = stream(len(own.trials), "sort", given.first), list[SeenTrial]()
     kinds = sorted(by_kind, key=lambda kind: (given.first == "rate" and kind not in OF_RATES, kind))
     shuffled = [[by_kind[kind][place] for place in rng.permutation(len(by_kind[kind]))] for kind in kinds]
@@ -133,7 +132,7 @@ def curves(tutor: Tutor, given: Round) -> Plain:
     order = rng.permutation(min(given.many, len(some)))
     shown = [some[place] for place in order]
     return {
-        "names": NAMES, "is_own": own.is_own, "is_mixed": len(found) > len(own.readable),
+        "names": NAMES, "is_own": own.is_own, "is_mixed": len(found) > len(named(own)),
         "curves": [{"trial": each.number, "points": [point[:3] for point in each.points]} for each in shown],
     }  # fmt: skip
 
@@ -144,9 +143,8 @@ def sort(tutor: Tutor, given: Sorted) -> Plain:
     require(given.answer in VERDICTS, unknown("kind of curve", given.answer, VERDICTS))
     every = _sortable(tutor)
     require(given.trial in every, f"there is no trial {given.trial} with a curve")
-    trial, facts = every[given.trial]
-    found = findings_of(trial, facts)
-    right, own, recipe = verdict(found), cause(found), Recipe.from_flat(trial.recipe).optimizer
+    found = every[given.trial]
+    trial, right, own, recipe = found.trial, found.verdict, found.cause, Recipe.from_flat(found.trial.recipe).optimizer
     why, shown = (sentence(inert(text)) for text in (("", "") if own is None else (own.title, evidence(own))))
     trained = f"Trial {trial.number} was trained" if trial in tutor.seen.trials else "It was trained for this lesson"
     had = f"{trained} by {recipe.name} with a rate of {compact(recipe.lr)}."
