@@ -10,6 +10,7 @@ import pytest
 from made_ground import made_tutor
 from served_pages import unpack
 from tame.app import lessons
+from tame.core.errors import StorageError
 
 
 def asked(*questions, opened=None):
@@ -60,6 +61,22 @@ def test_what_cannot_be_asked_is_refused_and_the_process_goes_on(question, words
     assert "problem" not in second
 
 
+def test_examples_that_cannot_be_opened_are_said_and_the_process_goes_on():
+    lines, said = SimpleQueue(), []
+    for study in ("broken", "demo"):
+        lines.put(json.dumps({"study": study, "what": "about", "asked": {}}).encode())
+    lines.put(b"")
+
+    def tutor_of(study):
+        if study == "broken":
+            raise StorageError("cannot create the cache folder")
+        return made_tutor()
+
+    lessons.serve(lines, lambda text: said.append(json.loads(text)), tutor_of)
+    assert "cache folder" in said[0]["problem"]
+    assert said[1]["is_own"]
+
+
 def test_between_questions_it_trains_what_the_lesson_will_ask_for():
     tutor = made_tutor(examples=20)
 
@@ -69,17 +86,22 @@ def test_between_questions_it_trains_what_the_lesson_will_ask_for():
         def __init__(self):
             self.left = [json.dumps({"study": "demo", "what": "grow", "asked": {}}).encode()]
 
-        def get(self, *, block):
+        def get(self, *, timeout):
+            waits.append(timeout)
             if self.left:
                 return self.left.pop()
-            if block or tutor.growing.num_done > 8:
+            if timeout is None or tutor.growing.num_done > 8:
                 return b""
             raise Empty
 
-    said = []
+    said, waits = [], []
     lessons.serve(Lines(), said.append, lambda study: tutor)
     assert json.loads(said[0])["done"] == 0
     assert tutor.growing.num_done > 8
+    first, after, *later = waits
+    assert first is None
+    assert after == lessons.QUIET_S  # who asked may go on to ask
+    assert set(later) == {0.0}
 
 
 @pytest.fixture(scope="module")

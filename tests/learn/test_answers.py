@@ -78,9 +78,20 @@ def test_what_is_told_and_asked_has_answers(own, name):
 def test_a_study_whose_trials_all_diverged_has_curves_to_sort_and_the_population_to_search():
     tutor = made_tutor(seen=ODD["all diverged"], ground=made_ground())
     assert tutor.is_readable
-    found = answer(tutor, "curves", {"many": 6})["curves"]
-    assert answer(tutor, "sort", {"trial": found[0]["trial"], "answer": "diverged"})["right"]
+    assert answer(tutor, "sort", {"trial": tutor.given.trials[0].number, "answer": "diverged"})["right"]
     assert not answer(tutor, "pool", {})["is_own"]
+
+
+def test_a_study_whose_curves_are_all_of_one_kind_has_planted_faults_to_sort_beside_them():
+    tutor = made_tutor(seen=ODD["all alike"], ground=made_ground())
+    own = {each.number for each in tutor.given.trials}
+    found = answer(tutor, "curves", {"first": "rate", "many": 6})
+    assert found["is_mixed"]
+    numbers_of = {each["trial"] for each in found["curves"]}
+    assert numbers_of & own
+    said = {number: answer(tutor, "sort", {"trial": number, "answer": "good"}) for number in numbers_of}
+    assert len({each["verdict"] for each in said.values()}) >= 3
+    assert all(("for this lesson" in each["evidence"]) == (number not in own) for number, each in said.items())
 
 
 @pytest.mark.parametrize("what", ["network", "line"])
@@ -123,3 +134,14 @@ def test_strange_details_are_refused_or_answered(few, what):
     names, usual = [each.name for each in dataclasses.fields(ASKS[what][0])], GIVEN.get(what, {})
     for given in ({"nothing": 1}, *({**usual, name: each} for name in names for each in STRANGE)):
         json.dumps(said(few, {"what": what, "asked": given}), allow_nan=False)
+
+
+def test_a_trial_that_the_search_left_is_not_said_to_be_good():
+    left = seen(trials=tuple(replace(each, state="paused") for each in trials(5)))
+    tutor = made_tutor(seen=left, ground=made_ground())
+    found = answer(tutor, "curves", {"many": 6})["curves"]
+    assert found
+    assert not {each["trial"] for each in found} & {each.number for each in left.trials}
+    with pytest.raises(UsageError, match="no trial"):
+        answer(tutor, "sort", {"trial": left.trials[0].number, "answer": "good"})
+    assert "good" not in numbers(left)

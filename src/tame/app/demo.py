@@ -90,7 +90,10 @@ class Demo:
         if self.scratch is not None:
             parts += [Text(pretraining_in_words(self.result, self.scratch)), Text()]
         watch = Text(formats.inert(how_to_watch(Path(self.result.study))), overflow="fold")
-        return Group(*parts, result_lines(self.result), Text(), watch)
+        return Group(*parts, result_lines(self.result), Text(), watch, Text(LEARN))
+
+
+LEARN = "New to training networks? Choose Learn there, or run tame learn: lessons on what you just trained."
 
 
 def run_demo(

@@ -13,8 +13,8 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tame.app.drawing.picture_set import Faults, draw
+from tame.app.drawing.picture_set import Faults, contents
 from tame.app.drawing.table import LEAK, TARGET, TableFaults, draw_table
 from tame.app.learn import look_at
 from tame.app.own_cache import cache_folder
@@ -33,7 +33,8 @@ from tame.core.config import StudyConfig
 from tame.core.errors import TameError
 from tame.kinds.tables.kind import TABLES
 from tame.learn.answers import answer, load
-from tame.learn.ground import Album, Ground, read_ground
+from tame.learn.ground import Album, Ground, Whose
+from tame.learn.kept import kept_or_read, key_of, key_of_study
 from tame.learn.seen import Seen
 from tame.learn.tutor import Tutor
 from tame.report.formats import sentence
@@ -45,6 +46,7 @@ ROWS = 1200  # of the demo's table: enough for the examples of a lesson
 DEMO = "the measured insects of the demo"
 ANY = "demo"  # in a question, in place of the whole path of a study: any examples will do
 NO_STUDY = "no study was begun yet; begin one with tame fit or tame demo"
+QUIET_S = 0.3  # without a question, after which the process works ahead
 Say = Callable[[str, int, int], None]
 
 
@@ -68,8 +70,19 @@ def open_tutor(study: Path | None, *, why: str = NO_STUDY, say: Say = lambda wha
 def _own(study: Path) -> tuple[Ground, Seen]:
     config, state = read_state(study, store=store_of(study, None))
     config = allowed(study, config, state, Outside())  # a stranger's study names no file that is read
-    seen = look_at(study)
-    return read_ground(study, config, state, cache=cache_folder(), nouns=noun(state.kind)), seen
+    whose = Whose(study.name, noun(state.kind))
+    return _ground(study, config, state, whose, key=key_of_study(config, state)), look_at(study)
+
+
+def _ground(folder: Path, config: StudyConfig, state: State, whose: Whose, *, key: str | None) -> Ground:
+    cache = cache_folder()
+
+    def read() -> Ground:
+        from tame.learn.reading import read_ground  # what reads data takes seconds to load
+
+        return read_ground(folder, config, state, whose, cache=cache)
+
+    return kept_or_read(cache, key, read, whose)
 
 
 def _demo() -> Ground:
@@ -77,18 +90,15 @@ def _demo() -> Ground:
         path = Path(kept) / "insects.csv"
         draw_table(path, seed=0, rows=ROWS, faults=TableFaults())
         config = StudyConfig(data=str(path), target=TARGET, columns={LEAK: "ignore"})
-        found = read_ground(path.parent, config, State(), cache=cache_folder(), nouns=noun(TABLES.name))
-    return replace(found, name=DEMO)
+        key = key_of("demo", path.read_text(encoding="utf-8"))
+        return _ground(path.parent, config, State(), Whose(DEMO, noun(TABLES.name)), key=key)
 
 
 def _drawn() -> Album:
     """Bees and wasps for the exercise, with copies among them."""
-    with TemporaryDirectory(prefix="tame-learn-") as kept:
-        folder = Path(kept) / "drawn"
-        draw(folder, seed=1, counts=dict.fromkeys(DRAWN, EACH), faults=Faults(near_duplicates=6, copies=4))
-        files = sorted(folder.glob("*/*"))
-        pictures = [np.asarray(Image.open(each).convert("RGB")) for each in files]
-    labels = np.array([DRAWN.index(each.parent.name) for each in files])
+    files = contents(seed=1, counts=dict.fromkeys(DRAWN, EACH), faults=Faults(near_duplicates=6, copies=4))
+    pictures = [np.asarray(Image.open(BytesIO(each)).convert("RGB")) for each in files.values()]
+    labels = np.array([DRAWN.index(name.partition("/")[0]) for name in files])
     return Album(DRAWN_NAME, DRAWN, pictures, labels, is_drawn=True)
 
 
@@ -112,22 +122,31 @@ def serve(lines: SimpleQueue[bytes], say: Callable[[str], None], tutor_of: Calla
     """Answers each line, up to an empty one; works ahead while there is none. say: hears each answer; tutor_of: opens
     the study that a question names."""
     tutors: dict[str, Tutor] = {}  # the one of the last study
-    ahead = threading.Thread(target=load_ahead, daemon=True)
+    ahead = threading.Timer(QUIET_S, load_ahead)  # not at once: who asked first goes on to ask
+    ahead.daemon = True
+    is_quiet = False
     while True:
         own = next(iter(tutors.values()), None)
+        wait_s = None if own is None or not own.has_work else 0.0 if is_quiet else QUIET_S
         try:
-            line = lines.get(block=own is None or not own.has_work)
+            line = lines.get(timeout=wait_s)
         except Empty:
             assert own is not None
             own.work()
+            is_quiet = True
             continue
+        is_quiet = False
         if not line:
             return
         question = json.loads(line)
         study = str(question["study"])
+        found: dict[str, object] = {}
         if study not in tutors:
-            tutors = {study: tutor_of(study)}
-        say(json.dumps(said(tutors[study], question), allow_nan=False))
+            try:
+                tutors = {study: tutor_of(study)}
+            except TameError as problem:  # of the cache
+                found = {"problem": str(problem)}
+        say(json.dumps(found or said(tutors[study], question), allow_nan=False))
         if ahead.ident is None:
             ahead.start()
 
@@ -136,6 +155,8 @@ def load_ahead() -> None:
     """Loads what takes seconds, before a lesson needs it."""
     load()
     import_module("torch._dynamo")  # by the first optimizer of torch
+    import_module("tame.learn.reading")  # by the first picture of a study
+    import_module("tame.parts.backbones")
 
 
 def said(tutor: Tutor, question: dict[str, object]) -> dict[str, object]:

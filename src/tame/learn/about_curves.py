@@ -6,23 +6,19 @@ import math
 
 from tame.core.recipe import Recipe
 from tame.learn.question import Question, Rng, asks, choice
-from tame.learn.seen import STAGES, VERDICTS, Seen, SeenTrial, Verdict, cause, findings_of, verdict
+from tame.learn.seen import STAGES, VERDICTS, Named, Seen, Verdict, named
 from tame.report import formats
 
 
-def _named(seen: Seen, rng: Rng) -> tuple[SeenTrial, Verdict, str] | None:
-    """A trial whose curve can be read, what the doctor calls it, and why; rare names as often as common ones."""
-    facts, by_name = seen.facts, dict[Verdict, list[tuple[SeenTrial, str]]]()
-    for trial in seen.readable:
-        found = findings_of(trial, facts)
-        own = cause(found)
-        by_name.setdefault(verdict(found), []).append((trial, "nothing is wrong" if own is None else own.title))
+def _named(seen: Seen, rng: Rng) -> Named | None:
+    """A trial whose curve can be called something; rare names as often as common ones."""
+    by_name = dict[Verdict, list[Named]]()
+    for each in named(seen):
+        by_name.setdefault(each.verdict, []).append(each)
     if not by_name:
         return None
-    names = sorted(by_name)
-    name = names[int(rng.integers(len(names)))]
-    trial, why = by_name[name][int(rng.integers(len(by_name[name])))]
-    return trial, name, why
+    own = by_name[sorted(by_name)[int(rng.integers(len(by_name)))]]
+    return own[int(rng.integers(len(own)))]
 
 
 @asks("fit", "rate")
@@ -30,7 +26,8 @@ def name_a_curve(seen: Seen, rng: Rng) -> Question | None:
     found = _named(seen, rng)
     if found is None:
         return None
-    trial, name, why = found
+    trial, name = found.trial, found.verdict
+    why = "nothing is wrong" if found.cause is None else found.cause.title
     others = [other for other in VERDICTS if other != name]
     shown = [name, *(others[place] for place in rng.permutation(len(others))[:3])]
     return choice(

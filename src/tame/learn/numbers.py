@@ -6,7 +6,7 @@ import math
 
 from tame.core.evaluation import LanguageAnswers
 from tame.core.recipe import Recipe
-from tame.learn.seen import Seen, SeenTrial, findings_of, verdict
+from tame.learn.seen import Seen, SeenTrial, named
 from tame.report import formats
 
 
@@ -65,10 +65,8 @@ def _of_language(own: LanguageAnswers) -> dict[str, str | None]:
 
 def _of_verdicts(seen: Seen) -> dict[str, str | None]:
     """How many of the study's curves the doctor calls what."""
-    facts = seen.facts
-    found = [verdict(findings_of(each, facts)) for each in seen.readable]
-    counts = {"overfitted": found.count("overfitted"), "good": found.count("good"), "diverged": found.count("diverged")}
-    return {"curves": str(len(found)), **{name: str(own) for name, own in counts.items()}} if found else {}
+    found = [each.verdict for each in named(seen)]
+    return {name: str(found.count(name)) for name in ("overfitted", "good", "diverged")} if found else {}
 
 
 def _loss(value: float | None) -> str | None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from tame.core.errors import require, unknown
 from tame.core.plain import to_plain
 from tame.core.recipe import Recipe
 from tame.core.rng import stream
 from tame.learn import population
-from tame.learn.seen import OF_RATES, VERDICTS, Seen, SeenTrial, Verdict, cause, findings_of, verdict
+from tame.learn.seen import OF_RATES, VERDICTS, Named, Seen, SeenTrial, Verdict, cause, findings_of, named, verdict
 from tame.learn.tutor import Nothing, Plain, Tutor, asked
 from tame.report.evidence import evidence
 from tame.report.formats import capital, compact, inert, sentence
 
 MOST_SORTED = 24  # curves of a round
+KINDS = 3  # of curves that a study must have, so that sorting them teaches something
 NAMES = {name: capital(words) for name, words in VERDICTS.items()}
 
 
@@ -98,15 +100,30 @@ def fix(tutor: Tutor, given: Fix) -> Plain:
     return {**to_plain(found), "right": found.verdict == "helped", "n": len(before.losses)}
 
 
+@lru_cache(maxsize=1)
+def _sortable(tutor: Tutor) -> Mapping[int, Named]:
+    """Trials with curves to be sorted, by number; where those of the study are of few kinds, with networks after them
+    that are trained with planted faults."""
+    own = tutor.seen
+    found = {each.trial.number: each for each in named(own)}
+    if len({each.verdict for each in found.values()}) >= KINDS or not tutor.is_readable:
+        return found
+    growing = tutor.growing
+    planted = [growing.of(place) for place in range(len(population.recipes()), len(growing.wanted))]
+    trials = population.as_trials(planted, first=1 + max(each.number for each in own.trials))
+    made = replace(population.of_ground(tutor.ground, own), trials=trials)
+    return found | {each.trial.number: each for each in named(made)}
+
+
 @asked("curves", Round)
 def curves(tutor: Tutor, given: Round) -> Plain:
     """Curves to be sorted, of rare kinds as often as of common ones; what they are is told with the answer."""
     require(1 <= given.many <= MOST_SORTED, f"1 to {MOST_SORTED} curves can be sorted, not {given.many}")
     require(given.first in ("", "rate"), unknown("kind of curves", given.first, ("rate",)))
-    own = tutor.seen
+    own, found = tutor.seen, _sortable(tutor)
     by_kind: dict[Verdict, list[SeenTrial]] = {}
-    for trial in own.readable:
-        by_kind.setdefault(verdict(findings_of(trial, own.facts)), []).append(trial)
+    for each in found.values():
+        by_kind.setdefault(each.verdict, []).append(each.trial)
     rng, some = stream(len(own.trials), "sort", given.first), list[SeenTrial]()
     kinds = sorted(by_kind, key=lambda kind: (given.first == "rate" and kind not in OF_RATES, kind))
     shuffled = [[by_kind[kind][place] for place in rng.permutation(len(by_kind[kind]))] for kind in kinds]
@@ -115,7 +132,7 @@ def curves(tutor: Tutor, given: Round) -> Plain:
     order = rng.permutation(min(given.many, len(some)))
     shown = [some[place] for place in order]
     return {
-        "names": NAMES, "is_own": own.is_own,
+        "names": NAMES, "is_own": own.is_own, "is_mixed": len(found) > len(named(own)),
         "curves": [{"trial": each.number, "points": [point[:3] for point in each.points]} for each in shown],
     }  # fmt: skip
 
@@ -124,13 +141,13 @@ def curves(tutor: Tutor, given: Round) -> Plain:
 def sort(tutor: Tutor, given: Sorted) -> Plain:
     """Whether a curve was called what the doctor calls it, with the evidence and the rate that it had."""
     require(given.answer in VERDICTS, unknown("kind of curve", given.answer, VERDICTS))
-    trial = next((each for each in tutor.seen.readable if each.number == given.trial), None)
-    require(trial is not None, f"there is no trial {given.trial} with a curve")
-    assert trial is not None
-    found = findings_of(trial, tutor.seen.facts)
-    right, own, recipe = verdict(found), cause(found), Recipe.from_flat(trial.recipe).optimizer
+    every = _sortable(tutor)
+    require(given.trial in every, f"there is no trial {given.trial} with a curve")
+    found = every[given.trial]
+    trial, right, own, recipe = found.trial, found.verdict, found.cause, Recipe.from_flat(found.trial.recipe).optimizer
     why, shown = (sentence(inert(text)) for text in (("", "") if own is None else (own.title, evidence(own))))
-    had = f"It was trained by {recipe.name} with a rate of {compact(recipe.lr)}."
+    trained = f"Trial {trial.number} was trained" if trial in tutor.seen.trials else "It was trained for this lesson"
+    had = f"{trained} by {recipe.name} with a rate of {compact(recipe.lr)}."
     return {"verdict": right, "right": right == given.answer, "why": why, "evidence": f"{shown} {had}".strip()}
 
 

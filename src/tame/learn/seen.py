@@ -29,6 +29,7 @@ from tame.study.state import explored_space
 MOST_TRIALS = 200  # of a study, evenly over their numbers
 LEAST_TRIALS = 2  # with such curves; with fewer a lesson is about networks that are trained for it
 LEAST_POINTS = 4  # epochs of a curve that can be read
+ENDED: tuple[TrialState, ...] = ("complete", "diverged")
 
 Verdict = Literal["diverged", "too fast", "too slow", "overfitted", "underfitted", "undertrained", "good"]
 VERDICTS: Mapping[Verdict, str] = {
@@ -150,6 +151,28 @@ def _examined(
     curve = Curve(tuple(Point(*each) for each in points))
     own = Trial(number, Recipe.from_flat(dict(recipe)), origin, "", state, curve=curve)
     return tuple(examine(own, facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A trial whose curve can be called something. facts: what the doctor knew; cause: the finding that says what it
+    is, None where nothing is wrong with it."""
+
+    trial: SeenTrial
+    facts: Facts
+    cause: Finding | None
+
+    @property
+    def verdict(self) -> Verdict:
+        return "good" if self.cause is None else OF_CODES[self.cause.code]
+
+
+def named(seen: Seen) -> tuple[Named, ...]:
+    """The curves of a study that can be called something. Of a trial that the search left before its end nobody can
+    say that nothing is wrong with it: its losses still fall, as those of an undertrained one."""
+    facts = seen.facts
+    every = [Named(each, facts, cause(findings_of(each, facts))) for each in seen.readable]
+    return tuple(each for each in every if each.trial.state in ENDED or each.cause is not None)
 
 
 def verdict(found: Sequence[Finding]) -> Verdict:

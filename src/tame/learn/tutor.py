@@ -9,16 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor
 
-from tame.learn import population
 from tame.learn.descent import Chosen, Problem, problem_of, that_overshoots, try_rates
 from tame.learn.ground import Album, Ground
 from tame.learn.letters import Letters
 from tame.learn.seen import LEAST_TRIALS, Seen
 from tame.learn.transfer import Before, before_of
+
+if TYPE_CHECKING:
+    from tame.learn import population
 
 Plain = dict[str, Any]
 SEEN = 3.0  # times smaller than the rate that gets lowest, so that single steps can be seen
@@ -93,6 +95,8 @@ class Tutor:
     @cached_property
     def growing(self) -> population.Growing:
         """The population of the sliders, and those with planted faults after it, each trained when it is needed."""
+        from tame.learn import population  # what trains tables takes seconds to load
+
         planted = [(population.recipes()[-1][0].but({**population.BASE, **each}), 1.0) for each in population.PLANTED]
         return population.Growing(self.ground, [*population.recipes(), *planted])
 
@@ -132,6 +136,8 @@ class Tutor:
         """The study, with the population in place of its trials where it has none that can be read."""
         if self.is_readable:
             return self.given
+        from tame.learn import population
+
         return population.seen_on(self.ground, self.given, self.trained)
 
     def problem(self, loss: str) -> Problem:

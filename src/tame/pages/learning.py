@@ -88,6 +88,11 @@ class Learning:
         if self._helper is not None:
             self._helper.close()
 
+    def begin(self) -> None:
+        """Begins the process that computes before anybody opens a lesson: to load what it needs takes seconds."""
+        if self._helper is not None:
+            self._begin(self._about("", None))
+
     def overview(self, study: str) -> Plain:
         """All lessons with what was answered in them, and the studies that they can be about."""
         progress = self._progress()

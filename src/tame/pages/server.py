@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -82,6 +83,8 @@ def application(settings: Settings, access: Access, *, port: int) -> Guard:
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
+        if settings.fit:  # who only watches one study seldom goes on to a lesson, and its training needs the cores
+            threading.Thread(target=pages.learning.begin, daemon=True).start()
         yield
         pages.library.close()
         pages.trier.close()

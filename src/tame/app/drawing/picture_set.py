@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -125,16 +125,27 @@ def planted(folder: Path, *, seed: int, counts: Mapping[str, int] | int, faults:
     return _planned(folder, seed=seed, counts=counts, faults=faults)[1]
 
 
+def contents(*, seed: int, counts: Mapping[str, int] | int, faults: Faults = CLEAN) -> dict[str, bytes]:
+    """The files that `draw` writes, by name. Raises UsageError if there are too few for the faults."""
+    slots, _ = _planned(Path(), seed=seed, counts=counts, faults=faults)
+    return dict(sorted(_contents(seed, [(k, slot) for k, slot in enumerate(slots) if not slot.is_copy])))
+
+
 def _write(folder: Path, seed: int, slots: Sequence[tuple[int, _Slot]]) -> None:
+    for name, content in _contents(seed, slots):
+        write_bytes(folder, name, content)
+
+
+def _contents(seed: int, slots: Sequence[tuple[int, _Slot]]) -> Iterator[tuple[str, bytes]]:
     """Draws these files, each with its copies."""
     for k, slot in slots:
         rng = stream(seed, "picture", k)
         image = picture(slot.shows, rng)
         content = encoded(image, jpeg=slot.name.endswith(".jpg"))
-        write_bytes(folder, slot.name, RUINS[slot.ruin](content) if slot.ruin else content)
+        yield slot.name, RUINS[slot.ruin](content) if slot.ruin else content
         for copy in slot.copies:
             again = content if copy.is_same else encoded(repeated(image, rng), jpeg=copy.name.endswith(".jpg"))
-            write_bytes(folder, copy.name, again)
+            yield copy.name, again
 
 
 def _leave_interrupts() -> None:

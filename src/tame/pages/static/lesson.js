@@ -4,6 +4,7 @@ import { api, html, render, useEffect, useState } from "./ui.js";
 
 const root = /** @type {HTMLElement} */ (document.querySelector("main.lesson"));
 export const LESSON = root?.dataset.lesson ?? "", STUDY = root?.dataset.study ?? "demo";
+const BEYOND = 10;  // times the value at which a line begins
 const LOOK_MS = 700;  // between two looks at what grows
 const WIDE = 620, HIGH = 280, PAD = { left: 66, right: 12, top: 14, bottom: 50 };
 export const COLOURS = ["winner", "default", "good", "problem", "warning", "other"];
@@ -32,7 +33,7 @@ export function useAsk() {
   const [said, setSaid] = useState("");
   const [busy, setBusy] = useState(false);
   const go = async (/** @type {string} */ what, /** @type {object} */ asked, /** @type {(found: any) => void} */ then) => {
-    setBusy(true); setSaid("Computing on your examples…");
+    setBusy(true); setSaid("Computing on these examples…");
     try { then(await ask(what, asked)); setSaid(""); } catch (problem) { setSaid(/** @type {Error} */ (problem).message); }
     setBusy(false);
   };
@@ -53,7 +54,7 @@ export function useGrown(whole = true) {
 }
 
 /** @param {{grown: any}} props */
-export const Grown = ({ grown }) => (grown?.problem ? html`<${Waits} problem=${grown.problem} />` : grown?.waits && html`<p class="fine" role="status">Training networks on your examples: ${grown.done} of ${grown.of}. <progress max=${grown.of} value=${grown.done}></progress></p>`);
+export const Grown = ({ grown }) => (grown?.problem ? html`<${Waits} problem=${grown.problem} />` : grown?.waits && html`<p class="fine" role="status">Training networks on these examples: ${grown.done} of ${grown.of}. <progress max=${grown.of} value=${grown.done}></progress></p>`);
 
 /** Whether an answer was right. @param {{right: boolean, children?: unknown}} props */
 export const Told = ({ right, children }) => html`<p class=${`told ${right ? "right" : "wrong"}`} role="status"><strong>${right ? "Right." : "Not yet."}</strong> ${children}</p>`;
@@ -81,6 +82,8 @@ export function Lines({ lines, label, x = "step", isLog = false, marks = [] }) {
   const sorted = [...values].sort((a, b) => a - b);
   const turn = isLog ? Math.log10 : (/** @type {number} */ v) => v;
   let low = turn(sorted[0]), high = turn(sorted[sorted.length - 1]);
+  const begun = Math.max(...lines.map((line) => line.values[0]).filter((v) => Number.isFinite(v) && v > 0));
+  if (isLog && Number.isFinite(begun)) high = Math.min(high, turn(BEYOND * begun));  // what rises without end leaves the chart
   const most = turn(sorted[Math.floor((sorted.length - 1) * 0.985)]);
   if (high - low > 1.5 * (most - low)) high = most;  // a lost run must not press all others flat
   if (high - low < 1e-9) { low -= 0.5; high += 0.5; }

@@ -22,7 +22,7 @@ function Sliders({ found, look, grown, problem }) {
   const other = (/** @type {string} */ key) => (key === "model.width" ? (at[key] > 1 ? 1 : at[key] + 1) : 1 - at[key]);
   const send = () => go("fix", { values, slider: bet, to: found.sliders[bet][other(bet)] }, (what) => setFixed({ ...what, slider: bet, to: other(bet) }));
   const shown = (/** @type {string} */ key, /** @type {number} */ place) => (key === "share" ? `${Math.round(100 * found.sliders[key][place])} %` : found.sliders[key][place]);
-  return html`<h3>Sixty-four networks</h3><p>They are trained on your examples, ${found.epochs} epochs each. Move the sliders; nothing is simulated.</p><${Grown} grown=${grown} />
+  return html`<h3>Sixty-four networks</h3><p>They are trained on these examples, ${found.epochs} epochs each. Move the sliders; nothing is simulated.</p><${Grown} grown=${grown} />
     <div class="beside"><div>${own ? html`<${Curve} curve=${{ trial: 1 + placeOf(at), points: own.points }} /><p role="status"><strong>${names[own.verdict]}.</strong> ${own.why}</p>` : html`<${Waits} problem=${problem} what="Training this one now…" />`}</div>
     <div>${keys.map((key) => html`<label key=${key}>${NAMES[/** @type {keyof typeof NAMES} */ (key)]}: ${shown(key, at[key])}<br />
       <input type="range" min="0" max=${found.sliders[key].length - 1} value=${at[key]} aria-label=${NAMES[/** @type {keyof typeof NAMES} */ (key)]} onInput=${(/** @type {any} */ e) => move(key, Number(e.target.value))} /></label>`)}</div></div>
@@ -40,7 +40,7 @@ function Fit() {
   const look = (values = {}) => ask("population", { values }).then(setFound, (p) => setProblem(p.message));
   const grown = useGrown();
   useEffect(() => { ask("population").then(setFound, (p) => setProblem(p.message)); }, []);
-  return html`${found ? html`<${Sliders} found=${found} look=${look} grown=${grown} problem=${problem} />` : html`<h3>Sixty-four networks</h3><${Waits} problem=${problem} what="Training networks on your examples…" />`}
+  return html`${found ? html`<${Sliders} found=${found} look=${look} grown=${grown} problem=${problem} />` : html`<h3>Sixty-four networks</h3><${Waits} problem=${problem} what="Training networks on these examples…" />`}
     <h3>Sort curves</h3><${Sorted} grown=${grown} first="" many=${12} needed=${9} />`;
 }
 

@@ -10,7 +10,7 @@ function Honest() {
   const grown = useGrown();
   const points = Number(guess), good = guess.trim() !== "" && Number.isFinite(points);
   const send = (/** @type {Event} */ e) => { e.preventDefault(); if (good) go("second_look", { points }, setFound); };
-  return html`<p>Sixty-four networks are trained on your examples. The best of them is chosen on one half of the validation examples. By how many points of accuracy does it look better there than on the other half?</p><${Grown} grown=${grown} />
+  return html`<p>Sixty-four networks are trained on these examples. The best of them is chosen on one half of the validation examples. By how many points of accuracy does it look better there than on the other half?</p><${Grown} grown=${grown} />
     <form onSubmit=${send}><label>Your guess, in points: <input name="points" inputmode="decimal" value=${guess} onInput=${(/** @type {any} */ e) => setGuess(e.target.value)} /></label>
     <p class="row"><button class="go" disabled=${busy || !!found}>Commit and simulate</button> <span class="fine" role="status">${said || (good ? "" : "Write a number, such as 3.")}</span></p></form>
     ${found && html`<${Told} right=${found.right}>It is ${number(found.key, 1)} points, over ${found.times.toLocaleString()} random halves of ${found.half} examples each.<//>

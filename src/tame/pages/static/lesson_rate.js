@@ -46,10 +46,10 @@ function Decay() {
 function Rate() {
   const [rates, problem] = useAsked("rates");
   const grown = useGrown(false);
-  if (!rates) return html`<${Waits} problem=${problem} what="Trying rates on your examples…" />`;
+  if (!rates) return html`<${Waits} problem=${problem} what="Trying rates on these examples…" />`;
   return html`${rates.missed && html`<p class="note">With the cross-entropy no rate up to ${number(rates.missed.highest, 0)} overshoots on these examples: they can be told apart so well that far out the ground is low and flat. So this page takes the squared error, in which one does.</p>`}
     <${Finder} rates=${rates} /><${Decay} />
-    <h3>Rates read off a curve</h3><p>Six curves, without their rates. Which of them had a rate that was too low, or too high?</p><${Sorted} grown=${grown} first="rate" many=${6} needed=${5} />`;
+    <h3>Rates read off a curve</h3><p>Curves, without their rates. Which of them had a rate that was too low, or too high?</p><${Sorted} grown=${grown} first="rate" many=${6} needed=${5} />`;
 }
 
 teach(html`<${Rate} />`);

@@ -3,7 +3,7 @@
 import { COLOURS } from "./lesson.js";
 import { html, number } from "./ui.js";
 
-const SIZE = 460, LEVELS = 14;
+const SIZE = 460, LEVELS = 14, HEAD = 18;
 
 /** The lines along which a grid has a level, as the path of an SVG. Marching squares (Lorensen and Cline, 1987).
  * @param {number[][]} rows @param {number} level @param {(i: number) => number} px @param {(j: number) => number} py */
@@ -49,7 +49,9 @@ export function Plane({ found, shown, turned = null, pick = null, uphill = null,
     pick(Math.round(Math.atan2(y - cy, cx - x) * 180 / Math.PI + 360) % 360);
   };
   const arrow = (/** @type {number} */ degrees, /** @type {string} */ kind) => {
-    const r = degrees * Math.PI / 180, ex = x + long * Math.cos(r), ey = y - long * Math.sin(r);
+    const r = degrees * Math.PI / 180, [dx, dy] = [Math.cos(r), -Math.sin(r)];
+    const room = Math.min(dx > 0 ? (width - x) / dx : x / -dx || Infinity, dy > 0 ? (height - y) / dy : y / -dy || Infinity);
+    const own = Math.max(HEAD, Math.min(long, room - 4)), ex = x + own * dx, ey = y + own * dy;  // its head is to be seen
     const wing = (/** @type {number} */ w) => `L${(ex - 12 * Math.cos(r + w)).toFixed(1)} ${(ey + 12 * Math.sin(r + w)).toFixed(1)}`;
     return html`<path class=${`arrow ${kind}`} d=${`M${x.toFixed(1)} ${y.toFixed(1)}L${ex.toFixed(1)} ${ey.toFixed(1)}${wing(0.4)}M${ex.toFixed(1)} ${ey.toFixed(1)}${wing(-0.4)}`} />`;
   };

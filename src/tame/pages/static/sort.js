@@ -3,8 +3,8 @@
 import { Curve, Told, Waits, ask, useAsk } from "./lesson.js";
 import { html, useEffect, useState } from "./ui.js";
 
-/** @param {{curves: any[], names: Record<string, string>, needed: number}} props */
-function Sort({ curves, names, needed }) {
+/** @param {{curves: any[], isMixed: boolean, names: Record<string, string>, needed: number}} props */
+function Sort({ curves, isMixed, names, needed }) {
   const [place, setPlace] = useState(0);
   const [answer, setAnswer] = useState("");
   const [judged, setJudged] = useState(/** @type {any} */ (null));
@@ -15,7 +15,8 @@ function Sort({ curves, names, needed }) {
   const own = curves[place];
   const send = () => go("sort", { trial: own.trial, answer }, (found) => { setJudged(found); setRight((n) => n + Number(found.right)); });
   const next = () => { setPlace(place + 1); setJudged(null); setAnswer(""); };
-  return html`<p>Curve ${place + 1} of ${many}: trial ${own.trial}. What would you say of it?</p><${Curve} curve=${own} />
+  return html`${isMixed && html`<p class="fine">The curves of your trials are of few kinds. So some of these are of networks that were trained on the same examples for this lesson; each answer says which.</p>`}
+    <p>Curve ${place + 1} of ${many}${isMixed ? "" : `: trial ${own.trial}`}. What would you say of it?</p><${Curve} curve=${own} />
     <fieldset class="options" disabled=${!!judged}><legend class="unseen">What it is</legend>${Object.entries(names).map(([name, words]) => html`<label class="option" key=${name}><input type="radio" name="sort" value=${name} checked=${answer === name} onChange=${() => setAnswer(name)} /> ${words}</label>`)}</fieldset>
     ${judged ? html`<${Told} right=${judged.right}>The doctor says: ${names[judged.verdict]}. ${judged.why} ${judged.evidence}<//><p class="row"><button onClick=${next}>Next</button></p>`
       : html`<p class="row"><button disabled=${busy || !answer} onClick=${send}>Answer</button> <span class="fine" role="status">${said}</span></p>`}`;
@@ -29,5 +30,5 @@ export function Sorted({ grown, first, many, needed }) {
   const whole = grown && (grown.readable || !grown.waits);
   useEffect(() => { if (whole && !curves) ask("curves", { first, many }).then(setCurves, (p) => setProblem(p.message)); }, [whole]);
   const wrong = problem || grown?.problem;
-  return curves ? html`<${Sort} curves=${curves.curves} names=${curves.names} needed=${needed} />` : html`<${Waits} problem=${wrong} what="The curves are still growing…" />`;
+  return curves ? html`<${Sort} curves=${curves.curves} isMixed=${curves.is_mixed} names=${curves.names} needed=${needed} />` : html`<${Waits} problem=${wrong} what="The curves are still growing…" />`;
 }
