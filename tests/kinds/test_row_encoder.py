@@ -28,7 +28,8 @@ from tame.kinds.tables.row_encoder import RowEncoder
 from tame.kinds.tables.rows import split_rows
 from tame.kinds.tables.source import read_rows
 from tame.kinds.tables.text_columns import CountedTexts
-from tame.kinds.tables.text_features import FrozenTexts, no_encoder
+from tame.kinds.tables.text_choice import Asked
+from tame.kinds.tables.text_features import FrozenTexts, no_encoder, texts_told
 from tame.parts.encoders import open_encoder
 
 GOOD = ["good and fine work", "really good stuff here", "fine and good value"]
@@ -138,6 +139,17 @@ def test_features_of_an_encoder_are_made_once_for_each_text(table, tmp_path, mon
         table, np.arange(90), recipe(table__texts="encoder"), counted=CountedTexts(table), featured=again
     )
     assert encoder.texts[0].width == 16 + 2
+
+
+def test_features_that_come_too_late_are_given_up_and_those_that_are_there_kept(table, tmp_path):
+    pytest.importorskip("tokenizers", reason="needs the package tokenizers (the extra 'text')")
+    own = open_encoder(str(made_encoder(tmp_path / "e")))
+    frozen = FrozenTexts(own, device=torch.device("cpu"), cache=tmp_path / "cache")
+    late = texts_told(table, frozen, Asked((24, 10), make=True, limit_s=-1.0))
+    assert late.lengths == ()
+    assert texts_told(table, frozen, Asked((24, 10), make=True)).lengths == (24, 10)
+    again = FrozenTexts(own, device=torch.device("cpu"), cache=tmp_path / "cache")
+    assert texts_told(table, again, Asked((24,), make=True, limit_s=-1.0)).lengths == (24,), "from the cache"
 
 
 def test_a_study_of_texts_tries_words_and_its_model_judges_anywhere(tmp_path):
