@@ -27,8 +27,8 @@ from tame.kinds.tables.prediction import judge_rows
 from tame.kinds.tables.row_encoder import RowEncoder
 from tame.kinds.tables.rows import split_rows
 from tame.kinds.tables.source import read_rows
-from tame.kinds.tables.text_columns import CountedTexts
 from tame.kinds.tables.text_choice import Asked
+from tame.kinds.tables.text_columns import CountedTexts
 from tame.kinds.tables.text_features import FrozenTexts, no_encoder, texts_told
 from tame.parts.encoders import open_encoder
 

@@ -134,6 +134,21 @@ def fitted(
     return replace(found, cohort=cohort, trials=1 if runs == 1 and found.trials is None else found.trials)
 
 
+def at_once(own: PlanEvent) -> PlanEvent | None:
+    """The plan with those alone of its first recipes that are solved at once, where others are trained for many epochs;
+    None where there are none of them."""
+    base = Recipe.from_flat(own.base)
+    tried = [{name: value for name, value in each.items() if name not in own.fixed} for each in own.portfolio]
+    first, *rest = [each for each in tried if base.but(each).is_single] or [{}]
+    if base.is_single or not first:
+        return None
+    return replace(
+        own, base=base.but(first).flat(), portfolio=tuple(rest), space={}, trials=min(own.trials or MANY, 1 + len(rest)),
+        left_out=(*own.left_out, *Space.from_json(own.space).dimensions), tunes=False, tuning_s=None, epoch_s=None,
+        end_s=own.end_s - (own.tuning_s or 0.0), cohort=1 + len(rest),
+    )  # fmt: skip
+
+
 def search_of(own: PlanEvent, data: Data) -> SearchConfig:
     """The bounds of a plan's search."""
     return SearchConfig(

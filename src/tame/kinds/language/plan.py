@@ -72,11 +72,12 @@ def lengths(config: StudyConfig, opened: Opened, split: Split, measure: Callable
         slots = max(1, min(every, batch * max(4, round(total / EPOCHS / batch))))
         epochs = config.epochs or EPOCHS
         judged, runs = int(JUDGED_SHARE * clock * found.judging / block), RUNS
-        passes = math.ceil(TRAINED_TIMES * max(judged, LEAST_JUDGED) * found.training / found.judging)
-        slots = min(every, max(slots, passes))
         if found.training < SLOW:
             runs = min(max(round(total / batch / STEPS), 1), RUNS)
+        # Where there is one training, nothing is chosen: the validation part only watches it.
+        watched = LEAST_WATCHED if runs == 1 else max(judged, LEAST_JUDGED)
+        passes = math.ceil(TRAINED_TIMES * watched * found.training / found.judging)
+        slots = min(every, max(slots, passes))
     own = min(max(judged, LEAST_JUDGED), MOST_JUDGED)
-    # One training alone is chosen among none: the validation part only watches it.
-    val = own if runs > 1 else LEAST_WATCHED
+    val = LEAST_WATCHED if runs == 1 else own
     return Lengths(block=block, slots=slots, batch=batch, epochs=epochs, judged={"val": val, "test": own}, runs=runs)
