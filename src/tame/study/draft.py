@@ -142,10 +142,11 @@ def at_once(own: PlanEvent) -> PlanEvent | None:
     first, *rest = [each for each in tried if base.but(each).is_single] or [{}]
     if base.is_single or not first:
         return None
+    every = 1 + len(rest)
     return replace(
-        own, base=base.but(first).flat(), portfolio=tuple(rest), space={}, trials=min(own.trials or MANY, 1 + len(rest)),
+        own, base=base.but(first).flat(), portfolio=tuple(rest), space={}, trials=min(own.trials or every, every),
         left_out=(*own.left_out, *Space.from_json(own.space).dimensions), tunes=False, tuning_s=None, epoch_s=None,
-        end_s=own.end_s - (own.tuning_s or 0.0), cohort=1 + len(rest),
+        end_s=own.end_s - (own.tuning_s or 0.0), cohort=every,
     )  # fmt: skip
 
 
