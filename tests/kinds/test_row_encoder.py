@@ -179,6 +179,17 @@ def test_a_study_of_texts_tries_words_and_its_model_judges_anywhere(tmp_path):
     assert np.mean([name == ("poor", "great")[i % 2] for i, name in enumerate(right)]) > 0.9
 
 
+def test_a_clock_without_time_for_networks_gets_words_alone_and_measures_nothing_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("tame.study.plan.PLANNED", 1e6)
+    table, asked = write(tmp_path / "t.csv", 160), {"target": "label", "backbone": "none", "quiet": True}
+    study = tame.fit(table, time="5m", out=tmp_path / "s", **asked)
+    trials = study.trials("arrow")
+    assert set(trials["recipe.model.name"].to_pylist()) == {"words"}
+    assert len([origin for origin in trials["origin"].to_pylist() if origin != "finalist"]) == 4
+    assert study.score.value > 0.9
+    assert read_model(tmp_path / "s" / "model").labels == ("great", "poor")
+
+
 def test_how_many_texts_are_longer_than_what_is_read_is_said(tmp_path):
     path = write(tmp_path / "t.csv", 60)
     config = StudyConfig(data=str(path), target="label")
