@@ -60,11 +60,11 @@ def test_the_texts_that_were_cut_are_counted_in_both_parts():
     result, _ = made("two_classes")
     both = CutTexts(128, "tokens", 40, 153, SCORE, None, 300, 1200)
     assert cut(result, both).startswith("of 40 of the 153 test texts only the first 128 tokens are read: ")
-    assert cut(result, both).endswith(" on these; the same holds of 300 of the 1,200 texts that it learned from")
+    assert cut(result, both).endswith(" on these; the same holds of 300 of the 1,200 texts that it was trained on")
     tested = replace(both, trained=0)
-    assert cut(result, tested).endswith("; the 1,200 texts that it learned from are read whole")
+    assert cut(result, tested).endswith("; the 1,200 texts that it was trained on are read whole")
     alone = CutTexts(20_000, "characters", 0, 153, None, None, 1, 1200)
-    said = "of 1 of the 1,200 texts that it learned from only the first 20,000 characters are read"
+    said = "of 1 of the 1,200 texts that it was trained on only the first 20,000 characters are read"
     assert cut(result, alone) == f"{said}; the 153 test texts are read whole"
 
 

@@ -27,8 +27,9 @@ from tame.kinds.tables.prediction import judge_rows
 from tame.kinds.tables.row_encoder import RowEncoder
 from tame.kinds.tables.rows import split_rows
 from tame.kinds.tables.source import read_rows
+from tame.kinds.tables.text_choice import Asked
 from tame.kinds.tables.text_columns import CountedTexts
-from tame.kinds.tables.text_features import FrozenTexts, no_encoder
+from tame.kinds.tables.text_features import FrozenTexts, no_encoder, texts_told
 from tame.parts.encoders import open_encoder
 
 GOOD = ["good and fine work", "really good stuff here", "fine and good value"]
@@ -140,6 +141,17 @@ def test_features_of_an_encoder_are_made_once_for_each_text(table, tmp_path, mon
     assert encoder.texts[0].width == 16 + 2
 
 
+def test_features_that_come_too_late_are_given_up_and_those_that_are_there_kept(table, tmp_path):
+    pytest.importorskip("tokenizers", reason="needs the package tokenizers (the extra 'text')")
+    own = open_encoder(str(made_encoder(tmp_path / "e")))
+    frozen = FrozenTexts(own, device=torch.device("cpu"), cache=tmp_path / "cache")
+    late = texts_told(table, frozen, Asked((24, 10), make=True, limit_s=-1.0))
+    assert late.lengths == ()
+    assert texts_told(table, frozen, Asked((24, 10), make=True)).lengths == (24, 10)
+    again = FrozenTexts(own, device=torch.device("cpu"), cache=tmp_path / "cache")
+    assert texts_told(table, again, Asked((24,), make=True, limit_s=-1.0)).lengths == (24,), "from the cache"
+
+
 def test_a_study_of_texts_tries_words_and_its_model_judges_anywhere(tmp_path):
     study = tame.fit(
         write(tmp_path / "t.csv", 160),
@@ -165,6 +177,17 @@ def test_a_study_of_texts_tries_words_and_its_model_judges_anywhere(tmp_path):
     found = judge_rows(network, later, device=torch.device("cpu")).argmax(dim=1)
     right = [network.labels[int(k)] for k in found]
     assert np.mean([name == ("poor", "great")[i % 2] for i, name in enumerate(right)]) > 0.9
+
+
+def test_a_clock_without_time_for_networks_gets_words_alone_and_measures_nothing_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("tame.study.plan.PLANNED", 1e6)
+    table, asked = write(tmp_path / "t.csv", 160), {"target": "label", "backbone": "none", "quiet": True}
+    study = tame.fit(table, time="5m", out=tmp_path / "s", **asked)
+    trials = study.trials("arrow")
+    assert set(trials["recipe.model.name"].to_pylist()) == {"words"}
+    assert len([origin for origin in trials["origin"].to_pylist() if origin != "finalist"]) == 4
+    assert study.score.value > 0.9
+    assert read_model(tmp_path / "s" / "model").labels == ("great", "poor")
 
 
 def test_how_many_texts_are_longer_than_what_is_read_is_said(tmp_path):

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tame.core.config import StudyConfig
+from tame.core.config import LANGUAGE, StudyConfig
 from tame.core.errors import BudgetError
 from tame.core.options import parse_time
+from tame.core.recipe import Recipe
 from tame.core.records import Point, curve_event, decision_event
 from tame.data.split import make_split, seal
-from tame.kinds.kind import Data
+from tame.kinds.kind import Blocks, Data
 from tame.loop import adjust
 from tame.study import finalists as finals
 from tame.study.clock import require_room
-from tame.study.draft import draft, drafted_space, fitted
+from tame.study.draft import LONE, at_once, draft, drafted_space, fitted
 from tame.study.events import Forecast, Trained
 from tame.study.fitting import GOING
 from tame.study.plan import facts_of, plan_of
@@ -125,3 +127,36 @@ def test_some_machines_are_fast_enough_and_some_are_refused(slow):
     assert held == sorted(held, reverse=True), "what a machine has time for, a faster one has time for as well"
     assert held[SLOWER.index(4)]
     assert not held[-1]
+
+
+def test_what_is_solved_at_once_is_planned_alone_where_there_is_no_time_for_more():
+    own = draft(
+        StudyConfig(data="x.csv", target="y", time_s=CLOCK), replace(data_of(400), texts=(1, False)), None, used_s=5.0
+    )
+    words = at_once(own)
+    every = [Recipe.from_flat(words.base).but(each) for each in ({}, *words.portfolio)]
+    assert {each.model.name for each in every} == {"words"}
+    assert len({each.regularize.l2 for each in every}) == len(every) == words.trials == words.cohort > 2
+    assert all(each.is_single for each in every)
+    assert words.space == {}
+    assert at_once(words) is None, "nothing else is left"
+
+
+def test_a_plan_without_what_is_solved_at_once_stays_as_it_is():
+    assert at_once(draft(StudyConfig(data="x.csv", target="y", time_s=CLOCK), data_of(400), None, used_s=5.0)) is None
+
+
+@pytest.mark.parametrize(("runs", "trials"), [(1, 1), (2, None)])
+def test_where_the_clock_is_for_one_training_one_recipe_is_trained_with_some_time_to_spare(runs, trials):
+    blocks = Blocks(block=128, batch=1, epochs=48, parameters=10**8, runs=runs)
+    config = StudyConfig(data="x", backbone="x", task=LANGUAGE, time_s=120.0)
+    plain = data_of(400)
+    bits = np.where(plain.targets < 0, np.nan, 1.0)
+    data = replace(
+        plain, kind="language-model", task=LANGUAGE, metric="bits_per_character", classes=(), targets=bits,
+        blocks=blocks, refits=False,
+    )  # fmt: skip
+    own = fitted(config, data, draft(config, data, None, used_s=30.0), 10.0, used_s=30.0)
+    assert own.trials == trials
+    left = (120.0 - 30.0 - own.end_s) / 10.0
+    assert Recipe.from_flat(own.base).epochs == int(left / max(runs, LONE))

@@ -265,12 +265,16 @@ def language(block: int, *, batch: int, epochs: int, seed: int, parameters: int)
     """Adapters beside a frozen language model. block: tokens that it may see at once; batch: blocks in a step.
 
     A model of 260,032 parameters got perplexity 15.3 on contracts after 98,304 tokens in blocks of 128 at a rate of
-    1e-2. Larger models want lower rates.
+    1e-2. Larger models want lower rates. With 134 million parameters and contexts of 64 or 128 tokens it fell alike in
+    36 steps, from 34.2 to 25.1, but that of another text rose from 41.4 to 45.1 with the shorter ones, and stayed with
+    the longer; in 48 steps it fell to 25.3, and to 24.5 with a rate that falls from the first step on.
     """
-    lengths = [block // part for part in (2, 1) if block % part == 0 and block // part >= LEAST_LENGTH] or [block]
+    parts = (2, 1) if parameters < SMALL_MODEL else (1, 2)
+    lengths = [block // part for part in parts if block % part == 0 and block // part >= LEAST_LENGTH] or [block]
     about: dict[str, Value] = {
         "input.length": lengths[0], "batch_size": batch, "epochs": epochs, "seed": seed,
         "optimizer.lr": 1e-2 if parameters < SMALL_MODEL else 3e-3,
+        "schedule.name": "wsd" if parameters < SMALL_MODEL else "linear",
     }  # fmt: skip
     why = "a shorter context is cheaper at its ends and gives more different ones in a step"
     own = {"input.length": Searched(Choice(*lengths), why, rank=LENGTH_RANK)} if len(lengths) > 1 else {}

@@ -53,7 +53,7 @@ class CutTexts:
     """Texts of the test part that are longer than what is read of them, in tokens of the encoder or in characters.
 
     cut, whole: the score on these and on the others; None where there are none. trained: how many of the of_trained
-    texts that the model learned from are longer, too; of_trained: 0 where that was not counted.
+    texts that the model was trained on are longer, too; of_trained: 0 where that was not counted.
     """
 
     read: int

@@ -185,11 +185,12 @@ class Facts(Protocol):
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of a study before its data is read. data: its "data" event, where it goes on; speed: of its
-    backbone here; edits: that are to be applied to the data."""
+    backbone here; edits: that are to be applied to the data; used_s: of the clock, before anything is read."""
 
     data: Plain | None = None
     speed: Speed | None = None
     edits: tuple[Edit, ...] | None = None
+    used_s: float = 0.0
 
     def require_same(self, digests: Sequence[str], what: str) -> None:
         """Raises DataError where the data is not what the study began with. what: pictures, table."""
@@ -348,7 +349,8 @@ class Words:
     noun: one example; new_input: such as a file for `tame predict`, "" where new examples are given from Python only;
     card_type, card_task: what model hubs call such data, and the first half of what they call the task; takes: a
     sentence on what the delivered model takes; stranger: what it can never say that it does not know; smaller: what
-    needs less memory; is_file: whether each example is a file of its own.
+    needs less memory; is_file: whether each example is a file of its own; instead: how such a model is written for
+    other programs where it cannot be an ONNX file.
     """
 
     noun: str
@@ -359,6 +361,7 @@ class Words:
     smaller: str
     stranger: str = ""
     is_file: bool = False
+    instead: str = ""
 
     @property
     def nouns(self) -> str:

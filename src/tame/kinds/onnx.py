@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
-from tame.core.config import GIVEN, LANGUAGE, StudyConfig
+from tame.core.config import GIVEN, StudyConfig
 from tame.core.errors import DataError, UsageError, require
 from tame.core.files import read_bytes
 from tame.kinds.kind import Known, referred
@@ -80,8 +80,8 @@ class OnnxForm:
 def onnx_form(kind: str) -> OnnxForm:
     """How models of a kind of data become files for other programs. Raises UsageError where they do not."""
     own = KINDS.get(kind)
-    merged = "; a language model is written with --merged" if kind == LANGUAGE else ""
-    require(bool(own.onnx), f"models of {own.words.nouns} can be neither ONNX files nor programs of torch{merged}")
+    instead = f"; {own.words.instead}" if own.words.instead else ""
+    require(bool(own.onnx), f"models of {own.words.nouns} can be neither ONNX files nor programs of torch{instead}")
     found: OnnxForm = referred(own.onnx)
     return found
 

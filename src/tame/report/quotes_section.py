@@ -84,7 +84,7 @@ def of_texts(result: Result) -> QuotesSection | None:
 def cut(result: Result, about: CutTexts) -> str:
     """How many texts were cut, of the test and of training, and the score on these and on the others."""
     read = f"only the first {about.read:,} {about.unit} are read"
-    learnt = f"of {about.trained:,} of the {about.of_trained:,} texts that it learned from"
+    learnt = f"of {about.trained:,} of the {about.of_trained:,} texts that it was trained on"
     if not about.count:
         return f"{learnt} {read}; the {about.of:,} test texts are read whole"
     most = f"of {about.count:,} of the {about.of:,} test texts {read}"
@@ -96,7 +96,7 @@ def cut(result: Result, about: CutTexts) -> str:
     ]
     also = f"; the same holds {learnt}" if about.trained else ""
     if about.of_trained and not about.trained:
-        also = f"; the {about.of_trained:,} texts that it learned from are read whole"
+        also = f"; the {about.of_trained:,} texts that it was trained on are read whole"
     return f"{most}: {', '.join(scores)}{also}"
 
 

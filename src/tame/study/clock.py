@@ -11,13 +11,12 @@ from tame.core.errors import BudgetError, require
 from tame.core.options import write_time
 from tame.kinds.known import kind_of
 from tame.study.events import Clock, Forecast
-from tame.study.plan import Plan
+from tame.study.plan import LEAST_RUN, Plan
 from tame.study.session import Study, reopen
 from tame.study.state import Silent, State, how_to_resume
 from tame.worker.environment import usable_cores
 from tame.worker.machine import slowdown
 
-LEAST_RUN = 3  # epochs of a recipe, that chooses and that is delivered, that are worth the beginning
 SETTING_UP = 3.0  # times what opening took, that a study needs which did not come further
 LOADED_FROM = 2.0  # times as long as alone: less is noise, or the process that trains, which starts
 BEFORE_SHARE = 0.85  # of the clock: a study that has not begun to train by then has nothing to show at its end
@@ -25,9 +24,10 @@ ROOMY, ROUND_S = 1.3, 10  # times what was forecast, and seconds to which it is 
 
 
 def require_time(study: Study, plan: Plan) -> None:
-    """Raises BudgetError, with the command that gives more time, if there is no time for one epoch of one recipe."""
+    """Raises BudgetError, with the command that gives more time, if there is no time for one epoch of one recipe. What
+    is solved at once is trained all the same: it ends late where others load the machine, but with a model."""
     epoch_s, left = foretold(study.state).mean_s, study.left_s
-    if left > epoch_s + plan.end_s:
+    if left > epoch_s + plan.end_s or plan.search.base.is_single:
         return
     raise too_short(study, needs_s=study.used_s + LEAST_RUN * epoch_s + plan.end_s)
 
@@ -38,7 +38,8 @@ def require_room(study: Study, plan: Plan) -> None:
     own = foretold(study.state)
     if study.config.clock_s is None or study.history.trials or own.search_until_s is None:
         return
-    needs_s = study.used_s + sum(own.features_s.values()) + LEAST_RUN * own.mean_s + plan.end_s
+    epochs = min(LEAST_RUN, plan.search.base.epochs)
+    needs_s = study.used_s + sum(own.features_s.values()) + epochs * own.mean_s + plan.end_s
     if needs_s > study.config.clock_s:
         raise too_short(study, needs_s=needs_s)
 

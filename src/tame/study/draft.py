@@ -26,6 +26,7 @@ from tame.study.events import PlanEvent
 SEARCHED_SHARE = 0.6  # of the clock for the search without a backbone; the finalists take the rest
 LEAST_EPOCHS = 4
 LEAST_RUNS = 6  # whole trainings that the smallest study comes to: what is tried first, the best, and what is delivered
+LONE = 1.25  # times the forecast of a training that is the only one, which must reach its end
 FIRST_SHARE = 0.3  # of the remaining time, for the first epochs of the recipes that start together
 LEAST_COHORT = 3
 NEW_INPUTS = 1 / 3  # share of started recipes that need new inputs
@@ -121,7 +122,7 @@ def fitted(
     most = kind.most_epochs or Recipe.from_flat(own.base).epochs
     least = min(LEAST_EPOCHS, max(1, int(affordable / LEAST_RUNS)))  # a slow machine completes shorter trainings
     runs = kind.runs if data.blocks is None else data.blocks.runs
-    epochs = min(max(int(affordable / runs), least), most)
+    epochs = min(max(int(affordable / max(runs, LONE)), least), most)
     config = replace(config, epochs=epochs, time_s=config.clock_s)  # the default clock applies only without epochs
     search = search_of(draft(config, data, None, used_s=used_s, slower=slower, tuning=tuning), data)
     recipes = expected_recipes(search, SEARCHED_SHARE * affordable, whole=whole)
@@ -129,7 +130,24 @@ def fitted(
     first = search.base.epochs if whole else search.rungs[0]
     each = first + NEW_INPUTS * prepare_s / epoch_s  # cost of starting a recipe, in epochs
     cohort = min(max(int(FIRST_SHARE * affordable / each), LEAST_COHORT), kind.cohort(data))
-    return replace(found, cohort=cohort)
+    # Where the clock is for one training, a second recipe would take from the first what neither has to spare.
+    return replace(found, cohort=cohort, trials=1 if runs == 1 and found.trials is None else found.trials)
+
+
+def at_once(own: PlanEvent) -> PlanEvent | None:
+    """The plan with those alone of its first recipes that are solved at once, where others are trained for many epochs;
+    None where there are none of them."""
+    base = Recipe.from_flat(own.base)
+    tried = [{name: value for name, value in each.items() if name not in own.fixed} for each in own.portfolio]
+    first, *rest = [each for each in tried if base.but(each).is_single] or [{}]
+    if base.is_single or not first:
+        return None
+    every = 1 + len(rest)
+    return replace(
+        own, base=base.but(first).flat(), portfolio=tuple(rest), space={}, trials=min(own.trials or every, every),
+        left_out=(*own.left_out, *Space.from_json(own.space).dimensions), tunes=False, tuning_s=None, epoch_s=None,
+        end_s=own.end_s - (own.tuning_s or 0.0), cohort=every,
+    )  # fmt: skip
 
 
 def search_of(own: PlanEvent, data: Data) -> SearchConfig:

@@ -94,7 +94,7 @@ def correct(study: Study, plan: Plan) -> None:
         all_s = study.used_s + (total - epochs) * mean_s + _last_s(plan, mean_s, CLOCKLESS_SEEDS)
     found = ForecastCorrected(mean_s=mean_s, recipes=round(recipes), whole=round(whole), all_s=all_s)
     study.keep(found)
-    if not 1 / SURPRISE < mean_s / known.mean_s < SURPRISE:
+    if known.mean_s and not 1 / SURPRISE < mean_s / known.mean_s < SURPRISE:
         begun = _begun_words(found.recipes, found.whole)
         more = f"; the whole study takes about {duration(all_s)}" if all_s is not None else ""
         study.watcher.note(f"an epoch took {_s(mean_s)}, not {_s(known.mean_s)} as forecast: {begun}{more}")
@@ -114,6 +114,8 @@ def _measured_s(state: State, known: Forecast, search: str) -> float | None:
 def forecast(study: Study, data: Data, plan: Plan) -> Forecast:
     """The forecast from here on, by the plan. Trains the default recipe for a few steps to measure it."""
     config = study.config
+    if config.clock_s is not None and plan.search.base.is_single:
+        return _unmeasured(study, plan, config.clock_s)
     tried = study.worker.rehearse(plan.search.base, folds=[0])
     slower = study.worker.slowdown(plan.search.base)
     epoch_s, alone_s = (slower * own * data.split.folds for own in (tried.epoch_s, tried.alone_s))
@@ -138,6 +140,15 @@ def forecast(study: Study, data: Data, plan: Plan) -> Forecast:
         features_s={str(size): cost for size, cost in features_s.items()},
     )  # fmt: skip
     return replace(found, words=in_words(found))
+
+
+def _unmeasured(study: Study, plan: Plan, clock_s: float) -> Forecast:
+    """Of models that are solved at once: to measure one would take as long as to train it."""
+    until, recipes = plan.search_until_s - reserve_s(plan, 0.0, epochs=1, clock_s=clock_s), round(_most(plan))
+    return Forecast(
+        epoch_s=0.0, alone_s=0.0, mean_s=0.0, slower=1.0, recipes=recipes, whole=recipes, search_until_s=until,
+        clock_s=clock_s, used_s=study.used_s, words=("models are solved at once, and none is measured before",),
+    )  # fmt: skip
 
 
 def _most(plan: Plan) -> float:

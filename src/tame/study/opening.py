@@ -74,7 +74,8 @@ def learn(study: Study, data: Data) -> None:
 def _known(study: Study) -> Known:
     """What earlier processes stored about this study's data."""
     speed = None if study.state.plan is None else study.state.plan.speed
-    return Known(study.state.data, None if speed is None else Speed.from_json(speed), _edits(study) or None)
+    own = None if speed is None else Speed.from_json(speed)
+    return Known(study.state.data, own, _edits(study) or None, used_s=study.used_s)
 
 
 def _edits(study: Study) -> tuple[Edit, ...]:

@@ -25,6 +25,7 @@ from tame.monitor.space import linear_ranges
 from tame.study.draft import (
     LEAST_COHORT,
     TuningPlan,
+    at_once,
     draft,
     drafted_space,
     fewer_dimensions,
@@ -41,6 +42,8 @@ from tame.study.trainable import check, recognise
 from tame.worker.environment import usable_cores
 from tame.worker.machine import slowdown
 
+PLANNED = 1.5  # times as long as all before it, that planning networks and training some of them take at the least
+LEAST_RUN = 3  # epochs of a recipe, that chooses and that is delivered, that are worth the beginning
 REHEARSED = 12  # recipes, for kinds of data where their costs differ
 REHEARSAL_SHARE = 0.1  # of the clock, after which no more recipes are rehearsed
 PAIR = 2.0  # time of an epoch of two networks alone, in epochs of a trial; used if it was not measured
@@ -159,6 +162,8 @@ def _first_plan(study: Study, data: Data) -> PlanEvent:
     slower = 1.0 if config.clock_s is None else slowdown(usable_cores())
     own = draft(config, data, costs, used_s=study.used_s, slower=slower)
     base, space = Recipe.from_flat(own.base), drafted_space(own)
+    if not _has_room(study, own, PLANNED * study.used_s) and (words := at_once(own)) is not None:
+        return _words_alone(study, data, words)
     if costs is None:
         check(study, base, space)  # before anything is trained
         tunes = _tuning(study, data, own)
@@ -171,11 +176,25 @@ def _first_plan(study: Study, data: Data) -> PlanEvent:
                 config, data, own, epoch_s, used_s=study.used_s, prepare_s=tried.prepare_s, slower=slower,
                 tuning=tunes,
             )  # fmt: skip
+            if not _has_room(study, own, LEAST_RUN * epoch_s) and (words := at_once(own)) is not None:
+                return _words_alone(study, data, words)
             pair = tried.pair_s / tried.epoch_s
             own = replace(own, pair=pair, company_s=tried.epoch_s, inputs_s=tried.prepare_s)
     elif config.clock_s is not None and config.search in WHOLE:
         search = search_of(own, data)
         own = replace(own, cohort=max(LEAST_COHORT, search.cohort * search.rungs[0] // search.base.epochs))
+    return put_first(study, data, own)
+
+
+def _has_room(study: Study, own: PlanEvent, seconds: float) -> bool:
+    """Whether the clock leaves so many seconds before its end."""
+    return study.left_s - own.end_s > seconds
+
+
+def _words_alone(study: Study, data: Data, own: PlanEvent) -> PlanEvent:
+    """A plan of models that are solved at once, on a clock with no time to train others."""
+    check(study, Recipe.from_flat(own.base), drafted_space(own))
+    study.watcher.note("the clock is too short for networks: only models that are solved at once are tried")
     return put_first(study, data, own)
 
 

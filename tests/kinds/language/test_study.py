@@ -171,10 +171,10 @@ def test_a_slow_model_is_judged_less_often_and_trained_fewer_times():
     )  # fmt: skip
     config = StudyConfig(data="x", backbone="x", task=LANGUAGE, time_s=120.0)
     slow = lengths(config, opened, split, lambda block: Speed(200.0, 400.0))
-    assert (slow.block, slow.batch, slow.judged["val"]) == (128, 1, 8)
+    assert (slow.block, slow.batch, slow.judged["val"], slow.judged["test"]) == (128, 1, 4, 8)
     training_s, judging_s = slow.slots * slow.block / 200, slow.judged["val"] * slow.block / 400
     assert training_s >= 3 * judging_s
-    assert slow.runs == 2, "as few as leave each about a hundred steps"
+    assert slow.runs == 1, "as few as leave each about a hundred steps, and of one nothing is chosen"
     fast = lengths(config, opened, split, lambda block: Speed(9000.0, 20_000.0))
     assert (fast.block, fast.runs) == (256, 6)
     longer = lengths(replace(config, time_s=3600.0), opened, split, lambda block: Speed(200.0, 400.0))

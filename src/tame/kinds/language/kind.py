@@ -49,6 +49,7 @@ LANGUAGE_MODELS = Kind(
         takes="It takes the beginning of a text and writes on. It sounds like the texts it was trained on; what it "
         "writes is neither true nor advice.",
         smaller="shorter blocks (--set input.length=64) or a smaller batch (--set batch_size=1)",
+        instead="a language model is written with --merged",
     ),
     claims=claims,
     check=check,

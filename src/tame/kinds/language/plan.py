@@ -17,10 +17,11 @@ SLOW = 1500  # tokens a second in training
 TRAINED_SHARE = 0.6  # of the clock
 EPOCHS = 48  # that the clock is divided into, for recipes to be compared early
 STEPS = 96  # that one training should have at least
-RUNS, LEAST_RUNS = 6, 2  # whole trainings that the clock is for; of a slow model as few as have enough steps
+RUNS = 6  # whole trainings that the clock is for; of a slow model as few as have enough steps, or a single one
 TRAINED_TIMES = 3  # as long as judging takes: so long an epoch trains
 BATCHES = (1, 2, 4, 8, 16)
 LEAST_JUDGED, MOST_JUDGED = 8, 400  # passages of a part
+LEAST_WATCHED = 4  # of the validation part, where it chooses nothing
 JUDGED_SHARE = 0.015  # of the clock, to judge one part once
 WITHOUT_CLOCK = 64  # blocks in an epoch, where no clock says how many
 
@@ -53,7 +54,7 @@ def lengths(config: StudyConfig, opened: Opened, split: Split, measure: Callable
     require(given is None or int(given) <= opened.context, said)
     block = int(given) if given is not None else min(BLOCK, opened.context)
     clock = config.clock_s
-    found = None if clock is None else measure(block)
+    found = None if clock is None else measure(min(block, SLOW_BLOCK))  # of a slow model longer ones take a while
     if found is not None and given is None and found.training < SLOW:
         block = min(SLOW_BLOCK, opened.context)
     in_train = sum(opened.tokens[row] + 2 for row in split.rows("train"))
@@ -71,9 +72,12 @@ def lengths(config: StudyConfig, opened: Opened, split: Split, measure: Callable
         slots = max(1, min(every, batch * max(4, round(total / EPOCHS / batch))))
         epochs = config.epochs or EPOCHS
         judged, runs = int(JUDGED_SHARE * clock * found.judging / block), RUNS
-        passes = math.ceil(TRAINED_TIMES * max(judged, LEAST_JUDGED) * found.training / found.judging)
-        slots = min(every, max(slots, passes))
         if found.training < SLOW:
-            runs = min(max(round(total / batch / STEPS), LEAST_RUNS), RUNS)
+            runs = min(max(round(total / batch / STEPS), 1), RUNS)
+        # Where there is one training, nothing is chosen: the validation part only watches it.
+        watched = LEAST_WATCHED if runs == 1 else max(judged, LEAST_JUDGED)
+        passes = math.ceil(TRAINED_TIMES * watched * found.training / found.judging)
+        slots = min(every, max(slots, passes))
     own = min(max(judged, LEAST_JUDGED), MOST_JUDGED)
-    return Lengths(block=block, slots=slots, batch=batch, epochs=epochs, judged={"val": own, "test": own}, runs=runs)
+    val = LEAST_WATCHED if runs == 1 else own
+    return Lengths(block=block, slots=slots, batch=batch, epochs=epochs, judged={"val": val, "test": own}, runs=runs)

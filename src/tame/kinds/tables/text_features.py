@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +60,21 @@ class FrozenTexts:
         """(K, D) float32 features of the different texts of a column, of which so many tokens are read."""
         key = table.texts[name], min(length, self.encoder.longest)
         if key not in self._made:
-            self._made[key] = self._features(*key)
+            found = self._features(*key)
+            assert found is not None, "nothing ends it"
+            self._made[key] = found
         return self._made[key]
+
+    def make(self, table: Table, length: int, *, until: float) -> bool:
+        """Whether the features of all columns were made before a moment of the monotonic clock. Those of texts that
+        were are kept."""
+        for texts in table.texts.values():
+            key = texts, min(length, self.encoder.longest)
+            found = self._made[key] if key in self._made else self._features(*key, until=until)
+            if found is None:
+                return False
+            self._made[key] = found
+        return True
 
     def counted(self, texts: tuple[str, ...]) -> Counted:
         """How many tokens texts have. The tokens themselves would take more memory than the texts."""
@@ -99,7 +114,7 @@ class FrozenTexts:
             known |= missing.keys()
         return num, found
 
-    def _features(self, texts: tuple[str, ...], length: int) -> np.ndarray:
+    def _features(self, texts: tuple[str, ...], length: int, *, until: float = math.inf) -> np.ndarray | None:
         counts = self.counted(texts).counts.tolist()
         keys = [self._key(text, own, length) for text, own in zip(texts, counts, strict=True)]
         found = dict(self._cache.get(keys)) if self._cache is not None else {}
@@ -107,6 +122,8 @@ class FrozenTexts:
         # Of about the same length together, so that little of a batch is filled up.
         waiting.sort(key=lambda place: counts[place])
         for start in range(0, len(waiting), CHUNK):
+            if time.monotonic() > until:
+                return None
             some = waiting[start : start + CHUNK]
             fresh = self._made_of([texts[place] for place in some], length)
             own = {keys[place]: row for place, row in zip(some, fresh, strict=True)}
@@ -138,17 +155,16 @@ def texts_told(table: Table, frozen: FrozenTexts | None, asked: Asked) -> Answer
     read = [frozen.counted(texts) for texts in table.texts.values()]
     tokens, longest = np.concatenate([each.counts for each in read]), frozen.encoder.longest
     lengths = asked.lengths or worth_it(tokens, longest)
-    missing, seconds = 0, [0.0] * len(lengths)
+    missing, seconds, first = 0, [0.0] * len(lengths), lengths[0]
     if asked.make:
-        frozen.length = lengths[0]
-        for length in lengths:
-            for name in table.texts:
-                frozen(table, name, length)
+        until = math.inf if asked.limit_s is None else time.monotonic() + asked.limit_s
+        lengths = tuple(takewhile(lambda length: frozen.make(table, length, until=until), lengths))
+        frozen.length = first
     else:
         missing, seconds = frozen.cost(table, TRIED, lengths)
     return Answer(
         num, missing, tuple(lengths), tuple(seconds), longest=longest,
-        cut=sum(int(frozen.are_cut(texts, lengths[0]).sum()) for texts in table.texts.values()),
+        cut=sum(int(frozen.are_cut(texts, first).sum()) for texts in table.texts.values()),
         unknown=sum(each.unknown for each in read) / max(int(tokens.sum()), 1), blocks=len(frozen.encoder.stages),
     )  # fmt: skip
 
