@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -46,6 +47,7 @@ ROWS = 1200  # of the demo's table: enough for the examples of a lesson
 DEMO = "the measured insects of the demo"
 ANY = "demo"  # in a question, in place of the whole path of a study: any examples will do
 NO_STUDY = "no study was begun yet; begin one with tame fit or tame demo"
+_DRAWING = threading.Lock()
 QUIET_S = 0.3  # without a question, after which the process works ahead
 Say = Callable[[str, int, int], None]
 
@@ -95,7 +97,13 @@ def _demo() -> Ground:
 
 
 def _drawn() -> Album:
-    """Bees and wasps for the exercise, with copies among them."""
+    """Bees and wasps for the exercise, with copies among them; drawn once, which takes a second or two."""
+    with _DRAWING:  # one thread works ahead
+        return _draw_once()
+
+
+@cache
+def _draw_once() -> Album:
     files = contents(seed=1, counts=dict.fromkeys(DRAWN, EACH), faults=Faults(near_duplicates=6, copies=4))
     pictures = [np.asarray(Image.open(BytesIO(each)).convert("RGB")) for each in files.values()]
     labels = np.array([DRAWN.index(name.partition("/")[0]) for name in files])
@@ -157,6 +165,7 @@ def load_ahead() -> None:
     import_module("torch._dynamo")  # by the first optimizer of torch
     import_module("tame.learn.reading")  # by the first picture of a study
     import_module("tame.parts.backbones")
+    _drawn()
 
 
 def said(tutor: Tutor, question: dict[str, object]) -> dict[str, object]:
