@@ -125,6 +125,16 @@ def workers_here():
     return sorted(pid for pid in found if b"tame.worker.serve" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
+@pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
+def test_a_cluster_that_is_refused_leaves_nothing_behind(table, monkeypatch, tmp_path):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    given = ("--target", "label", *SMALL, "--ray", "127.0.0.1:1", "--out", tmp_path / "study")
+    done = tame_here("fit", table, *given, cache=tmp_path / "cache")
+    assert done.returncode == 7
+    assert "start it with RAY_AUTH_MODE=token, and set that here too" in done.stderr
+    assert not (tmp_path / "study").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
 def test_the_events_are_the_same_behind_ray_though_its_actors_are_killed(alone, table, tmp_path):
