@@ -141,7 +141,8 @@ def test_the_events_are_the_same_behind_ray_though_its_actors_are_killed(alone, 
     cache, (events, points) = alone
     command = [sys.executable, "-m", "tame.app.cli", "fit", str(table), "--target", "label", *SMALL, "--workers", "2",
                "--ray", "local", "--out", str(tmp_path / "study")]  # fmt: skip
-    process = subprocess.Popen(command, env={**os.environ, "TAME_CACHE": str(cache)}, stderr=subprocess.DEVNULL)
+    with (tmp_path / "stderr").open("w") as stderr:
+        process = subprocess.Popen(command, env={**os.environ, "TAME_CACHE": str(cache)}, stderr=stderr)
     killed: set[int] = set()
     while process.poll() is None:
         actors = [each for each in descendants(process.pid) if is_actor(each)]
@@ -152,6 +153,7 @@ def test_the_events_are_the_same_behind_ray_though_its_actors_are_killed(alone, 
         time.sleep(0.5)
     assert process.returncode == 0
     assert killed, "an actor was killed"
+    assert "Traceback" not in (tmp_path / "stderr").read_text(), "what Ray says of it is nothing for the user"
     told = story(tmp_path / "study")
     assert told[1] == points
     assert told[0] == events
