@@ -125,13 +125,24 @@ def workers_here():
     return sorted(pid for pid in found if b"tame.worker.serve" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
+@pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
+def test_a_cluster_that_is_refused_leaves_nothing_behind(table, monkeypatch, tmp_path):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    given = ("--target", "label", *SMALL, "--ray", "127.0.0.1:1", "--out", tmp_path / "study")
+    done = tame_here("fit", table, *given, cache=tmp_path / "cache")
+    assert done.returncode == 7
+    assert "start it with RAY_AUTH_MODE=token, and set that here too" in done.stderr
+    assert not (tmp_path / "study").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed")
 def test_the_events_are_the_same_behind_ray_though_its_actors_are_killed(alone, table, tmp_path):
     cache, (events, points) = alone
     command = [sys.executable, "-m", "tame.app.cli", "fit", str(table), "--target", "label", *SMALL, "--workers", "2",
                "--ray", "local", "--out", str(tmp_path / "study")]  # fmt: skip
-    process = subprocess.Popen(command, env={**os.environ, "TAME_CACHE": str(cache)}, stderr=subprocess.DEVNULL)
+    with (tmp_path / "stderr").open("w") as stderr:
+        process = subprocess.Popen(command, env={**os.environ, "TAME_CACHE": str(cache)}, stderr=stderr)
     killed: set[int] = set()
     while process.poll() is None:
         actors = [each for each in descendants(process.pid) if is_actor(each)]
@@ -142,6 +153,7 @@ def test_the_events_are_the_same_behind_ray_though_its_actors_are_killed(alone, 
         time.sleep(0.5)
     assert process.returncode == 0
     assert killed, "an actor was killed"
+    assert "Traceback" not in (tmp_path / "stderr").read_text(), "what Ray says of it is nothing for the user"
     told = story(tmp_path / "study")
     assert told[1] == points
     assert told[0] == events

@@ -38,6 +38,7 @@ from tame.trial.commands import (
     Progress,
     Rehearsed,
     Saved,
+    Seat,
     StateOf,
     Unsealed,
     Validation,
@@ -161,11 +162,18 @@ VALUES = {
         ),
         st.builds(Advanced, engines=st.lists(ENGINES, max_size=2).map(tuple), preparing_s=NUMBERS),
     ),
+    "advance_together": (
+        st.fixed_dictionaries(
+            {"trials": st.lists(ASKED, max_size=2), "folds": FOLDS, "until": WHOLE, "metric": WORDS,
+             "final": st.booleans(), "seat": st.builds(Seat, number=WHOLE, count=WHOLE, folder=WORDS)}
+        ),
+        NOTHING,
+    ),
     "arrange": (
         st.fixed_dictionaries({"trials": st.lists(ASKED, max_size=2), "folds": FOLDS, "workers": WHOLE}),
         st.builds(
             Arranged, groups=st.lists(ROWS.map(tuple), max_size=2).map(tuple),
-            hows=st.lists(HOWS, max_size=2).map(tuple), at_once=WHOLE,
+            hows=st.lists(HOWS, max_size=2).map(tuple), at_once=WHOLE, is_shared=st.booleans(),
             engines=st.lists(ENGINES, max_size=2).map(tuple), preparing_s=NUMBERS,
         ),
     ),

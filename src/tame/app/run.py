@@ -243,8 +243,8 @@ def write_report(folder: Path, result: Result, history: History, config: StudyCo
 def _carry_out(study: Study, *, inline: bool, afterwards: Callable[[Study, Result], None] | None = None) -> Result:
     with _Signals(study), attended(study, own_key(study.watcher)):
         go_on(study)
-        study.hire(cache=cache_folder(), inline=inline)
         try:
+            study.hire(cache=cache_folder(), inline=inline)
             from tame.loop import run
 
             result = run(study)

@@ -81,6 +81,10 @@ class WorkerError(TameError):
     """The training process died without an answer, more often than it may be restarted, or sent what is not one."""
 
 
+class ApartError(WorkerError):
+    """One of the processes that train a network together is gone; the others have kept what all of them had."""
+
+
 class ShapeError(TameError):
     """Arrays or tensors do not fit together."""
 

@@ -400,6 +400,14 @@ def average_loss(
     return _average(each, _weighed(outputs, target, hyper, weight))
 
 
+def loss_weight(outputs: Tensor, target: Tensor, hyper: LossHyper, *, weight: Tensor | None = None) -> Tensor:
+    """(M,) what the examples of a batch count as in `average_loss`, all together: the mean over parts of a batch, each
+    times its weight, is that over the batch. For the arguments see there; of outputs, only the type matters."""
+    found = _weighed(outputs, target, hyper, weight)
+    num = target.shape[-2] if target.ndim == 3 else len(target)
+    return outputs.new_full((1,), num) if found is None else found.sum(dim=-1)
+
+
 def average_loss_and_slope(
     loss: Loss, outputs: Tensor, target: Tensor, hyper: LossHyper, *, weight: Tensor | None = None, smooths: bool = True
 ) -> tuple[Tensor, Tensor]:

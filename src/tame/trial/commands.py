@@ -92,6 +92,18 @@ class MemberOf:
     fold: Fold
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seat:
+    """The place of a process among those that train one network together. number: from 0; count: how many they are.
+
+    folder: an empty one, through which they find each other.
+    """
+
+    number: int
+    count: int
+    folder: str
+
+
 # Answers
 
 
@@ -109,12 +121,14 @@ class EngineUse:
 class Arranged:
     """Trials in groups, those that take longest first, and in which way each group is trained.
 
-    at_once: how many groups one of several workers trains side by side; engines, preparing_s: as in `Advanced`.
+    at_once: how many groups one of several workers trains side by side; is_shared: whether all workers may train the
+    only group together; engines, preparing_s: as in `Advanced`.
     """
 
     groups: tuple[tuple[int, ...], ...]
     hows: tuple[How, ...]
     at_once: int
+    is_shared: bool
     engines: tuple[EngineUse, ...]
     preparing_s: float
 
@@ -320,6 +334,16 @@ class Commands(Protocol):
         final: whether they may be delivered, so that their states are kept. Sends Chosen for trials that begin,
         PointMeasured for every epoch of every trial, EndedEarly for one that stops early, and Saved once all of this is
         safe.
+        """
+        ...
+
+    def advance_together(
+        self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool, seat: Seat
+    ) -> None:
+        """As `advance`, by several processes that train the same group together, as they were arranged.
+
+        All begin with the last checkpoint. The first one sends messages and saves for all. Raises ApartError where one
+        of them is gone.
         """
         ...
 

@@ -250,9 +250,13 @@ class Engine(Protocol):
         ...
 
 
-def epoch_chance(task: Task, seed: int, epoch: int) -> AbstractContextManager[None]:
-    """Sets torch's generators for an epoch; does nothing if nothing draws from them."""
-    return same_chance(seed, "epoch", epoch) if task.draws else nullcontext()
+def epoch_chance(task: Task, seed: int, epoch: int, *, rank: int = 0) -> AbstractContextManager[None]:
+    """Sets torch's generators for an epoch; does nothing if nothing draws from them.
+
+    rank: of a process among those that see other parts of the same batches, which must not draw the same for them.
+    """
+    name = (epoch, "rank", rank) if rank else (epoch,)
+    return same_chance(seed, "epoch", *name) if task.draws else nullcontext()
 
 
 def built(task: Task, member: Member) -> nn.Module:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from tame.core.recipe import Recipe
-from tame.parts.losses import LOSSES, mean_loss
+from tame.parts.losses import LOSSES
 from tame.parts.optimizers import clip_gradients, load_optimizer_tensors, optimizer_tensors, plain_optimizer
 from tame.parts.regularizers import limit_norms, penalty, update_average, update_mean
-from tame.trial.draws import StepDraws, epoch_batches
-from tame.trial.own_module import OWN, alone, naming_failures, require_outputs
+from tame.trial.batches import Batch
+from tame.trial.draws import epoch_batches
+from tame.trial.own_module import naming_failures, require_outputs
 from tame.trial.population import (
     Measured,
     Member,
@@ -25,12 +26,10 @@ from tame.trial.population import (
     built,
     epoch_chance,
     in_room,
-    joint,
-    mixed,
     nothing,
     num_outputs,
-    partners,
 )
+from tame.trial.ranks import Ranks, sees_parts
 from tame.trial.settings import Settings, averages, optimizer_of, phase
 from tame.trial.stacked import precision
 
@@ -53,12 +52,13 @@ class _Training:
 class Serial:
     """Trains populations of one member.
 
-    parts: parts of each batch, whose gradients are accumulated if memory is too small for a whole batch; norms and
-    mixing then see only the parts, and class weights are averaged within them.
+    parts: parts of each batch, whose gradients are accumulated if memory is too small for a whole batch; norms over a
+    batch then see only the parts. ranks: those that see the other parts of every batch, None if there are none.
     """
 
     task: Task
     parts: int = 1
+    ranks: Ranks | None = None
 
     def start(self, members: Sequence[Member]) -> Population:
         """The member before its first epoch."""
@@ -77,13 +77,16 @@ class Serial:
     ) -> Population:  # fmt: skip
         """See Engine."""
         (member,) = population.members
+        if self.ranks is not None:
+            epoch = population.epoch
+            population = population.at(epoch, self.ranks.of_the_first(population.tensors, epoch))
         own = self._restore(population)
         validated = self.task.examples.validates(member).nonzero().squeeze(1)
         for epoch in range(population.epoch + 1, until + 1):
-            with epoch_chance(self.task, member.recipe.seed, epoch):
+            with epoch_chance(self.task, member.recipe.seed, epoch, rank=self._rank):
                 train_loss = self._epoch(own, epoch, between)
             population = population.at(epoch, _tensors_of(own))
-            outputs = self._outputs(own, validated)
+            outputs = self._outputs_of_all(own, validated)
             watch(population, Measured(epoch, train_loss, outputs.unsqueeze(0), validated))
         return population
 
@@ -179,6 +182,7 @@ class Serial:
             rates = rates * own.plateau.to(rates)
         total, count = torch.zeros_like(like.flatten()[:1]), 0.0
         own.module.train()
+        assert self.ranks is None or sees_parts(own.module), "norms over a batch would see only a part of it"
         _mode(own.optimizer, train=True)
         for step, (rows, rate) in enumerate(zip(batches, rates.tolist(), strict=True)):
             between()
@@ -198,27 +202,23 @@ class Serial:
         self, own: _Training, settings: Settings, epoch: int, step: int, rows: Tensor, rate: float, num_steps: int
     ) -> tuple[Tensor, float]:
         """One step on the member's examples in a batch. Returns their mean loss and their number, or their weight."""
-        recipe, task = own.member.recipe, self.task
-        mine: Tensor | None = None  # None: all of them
-        if joint(task.examples, recipe) and own.member.fold is not None:
-            mine = task.examples.trains(own.member)[rows].nonzero().squeeze(1)
-        count = len(rows) if mine is None else len(mine)
-        if not count:
-            return torch.zeros((), device=task.device), 0
+        recipe = own.member.recipe
+        batch = Batch.of(self.task, own.member, settings, rows, epoch=epoch, step=step)
+        if not batch.count:
+            return torch.zeros((), device=self.task.device), 0
         for group, factor in zip(own.optimizer.param_groups, own.factors, strict=True):
             group["lr"] = rate * factor
         own.optimizer.zero_grad(set_to_none=True)
-        if self.parts == 1:
-            loss = self._backward(own, settings, epoch, step, rows, mine, share=1.0)
+        if self.parts == 1 and self.ranks is None:
+            loss = batch.backward(own.module)
         else:
-            places = torch.arange(len(rows), device=rows.device) if mine is None else mine
-            parts = torch.chunk(places, self.parts)
-            sizes = [self._size(rows[p]) for p in parts]
-            losses = [
-                self._backward(own, settings, epoch, step, rows, p, share=size / sum(sizes))
-                for p, size in zip(parts, sizes, strict=True)
-            ]
-            loss = torch.stack(losses).sum()
+            loss = torch.zeros((), device=self.task.device)
+            places = torch.arange(batch.count, device=rows.device)
+            for part in torch.chunk(places if self.ranks is None else self.ranks.part(places), self.parts):
+                if len(part):
+                    loss = loss + batch.backward(own.module, part)
+            if self.ranks is not None:
+                loss = _added_up(self.ranks, own, loss)
         params: dict[str, nn.Parameter] = {}
         if settings.any_penalty or settings.any_clip or settings.any_max_norm:
             params = {name: value for name, value in own.module.named_parameters() if value.requires_grad}
@@ -235,54 +235,22 @@ class Serial:
         if averages(recipe) == "ema":
             done = torch.full_like(settings.ema, (epoch - 1) * num_steps + step)
             update_average(_stacked(own.average), _stacked(own.module.state_dict()), decay=settings.ema, step=done)
-        return loss, self._size(rows if mine is None else rows[mine])
+        return loss, batch.size
 
-    def _size(self, rows: Tensor) -> float:
-        """How many these examples count as."""
-        weight = self.task.examples.weight
-        return float(len(rows)) if weight is None else float(weight[rows].sum())
-
-    def _backward(
-        self,
-        own: _Training,
-        settings: Settings,
-        epoch: int,
-        step: int,
-        rows: Tensor,
-        part: Tensor | None,
-        *,
-        share: float,
-    ) -> Tensor:
-        """Adds the gradient of a part of a batch, and returns its part of the loss.
-
-        part: (n,) positions in the batch; None for the whole batch.
-        """
-        recipe, task = own.member.recipe, self.task
-        seen = rows if part is None else rows[part]
-        x, mix = mixed(task, recipe, epoch, step, task.batch(recipe, seen, epoch=epoch, step=step))
-        with precision(task):
-            if getattr(own.module, "takes_draws", False):
-                draws = StepDraws(
-                    recipe.seed, epoch, step, len(rows), task.device, None if part is None else part.to(task.device)
-                )
-                outputs = own.module(x, draws)
-            else:
-                with naming_failures(recipe), alone(own.module, len(x) if recipe.model.name == OWN else 0):
-                    outputs = own.module(x)
-                require_outputs(recipe, outputs, (len(x), num_outputs(recipe, task.examples)), trained=True)
-        outputs = outputs.float()[None] if outputs.dtype == torch.bfloat16 else outputs[None]
-        target = task.examples.aims([own.member], seen, outputs).to(task.device)
-        every = task.examples.weight
-        weight = None if every is None else every[seen].to(outputs)[None]
-        (loss,) = mean_loss(recipe.loss.name, outputs, target, settings.loss, weight=weight)
-        if mix is not None:
-            theirs = None if weight is None else weight[:, mix.partner]
-            (other,) = mean_loss(recipe.loss.name, outputs, partners(target, mix), settings.loss, weight=theirs)
-            loss = mix.lam * loss + (1 - mix.lam) * other
-        with naming_failures(recipe):
-            (loss * share if share < 1 else loss).backward()
-        found: Tensor = loss.detach() * share
+    def _outputs_of_all(self, own: _Training, rows: Tensor) -> Tensor:
+        """As `_outputs`, of which each of the ranks predicts a part."""
+        if self.ranks is None:
+            return self._outputs(own, rows)
+        places = self.ranks.part(torch.arange(len(rows)))
+        mine = self._outputs(own, rows[places.to(rows.device)])
+        found = mine.new_zeros(len(rows), mine.shape[1])
+        found[places] = mine
+        self.ranks.add([found])
         return found
+
+    @property
+    def _rank(self) -> int:
+        return 0 if self.ranks is None else self.ranks.number
 
     @torch.no_grad()
     def _outputs(self, own: _Training, rows: Tensor) -> Tensor:
@@ -323,6 +291,19 @@ class _Judged:
         if self._averaged:
             own.module.load_state_dict(self._kept)
         _mode(own.optimizer, train=True)
+
+
+def _added_up(ranks: Ranks, own: _Training, loss: Tensor) -> Tensor:
+    """Adds up the gradients of all ranks, each of a part of the batch. loss: () the part of it; returns all of it."""
+    params = [param for param in own.module.parameters() if param.requires_grad]
+    # What no example of the batch reached has no gradient, and stays; one that is zero would decay.
+    reached = torch.tensor([float(param.grad is not None) for param in params], device=loss.device)
+    grads = [torch.zeros_like(param) if param.grad is None else param.grad for param in params]
+    whole = loss.clone()
+    ranks.add([*grads, reached, whole])
+    for param, grad, many in zip(params, grads, reached.tolist(), strict=True):
+        param.grad = grad if many else None
+    return whole
 
 
 def _mode(optimizer: torch.optim.Optimizer, *, train: bool) -> None:

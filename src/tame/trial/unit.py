@@ -54,6 +54,7 @@ class Unit:
     metric: str
     states: MemberStates
     keep_all: bool  # whether the state is kept in a checkpoint even after training has ended
+    writes: bool = True  # False where another process saves the same
     ended: dict[int, int] = field(default_factory=dict)  # trials that stopped early or diverged, and their best epoch
 
     def advance(
@@ -276,6 +277,8 @@ class Unit:
                 lane.population = slowed(lane.population, rate, job.trial)
 
     def _save(self) -> None:
+        if not self.writes:
+            return
         trials = [job.trial for job in self.jobs]
         folds = [member.fold for lane in self.lanes for member in lane.members]
         digest = hashlib.blake2b(json.dumps([trials, folds]).encode(), digest_size=6).hexdigest()

@@ -21,6 +21,7 @@ from tame.trial.commands import (
     Plain,
     Priced,
     Rehearsed,
+    Seat,
     StateOf,
     Unsealed,
     Validation,
@@ -78,6 +79,13 @@ class Client:
         self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool
     ) -> Advanced:
         return self._ask(Advanced, "advance", trials=trials, folds=folds, until=until, metric=metric, final=final)
+
+    def advance_together(
+        self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool, seat: Seat
+    ) -> None:
+        self._do(
+            "advance_together", trials=trials, folds=folds, until=until, metric=metric, final=final, seat=seat
+        )  # fmt: skip
 
     def arrange(self, trials: Sequence[Asked], *, folds: Sequence[Fold], workers: int) -> Arranged:
         return self._ask(Arranged, "arrange", trials=trials, folds=folds, workers=workers)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 WORKER = "TAME_WORKER"  # the variable that is set in a training process
+# By which processes that train together are told to reach each other on this machine alone.
+LOOPBACK = dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), "lo0" if sys.platform == "darwin" else "lo")
 _PR_SET_PDEATHSIG = 1  # Linux's sys/prctl.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 

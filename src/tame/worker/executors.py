@@ -62,7 +62,10 @@ def ray_executor(
 
     if place.study is not None:
         remove_drafts(place.study, "checkpoints")
-    return PoolExecutor(hire, workers=cluster.crew.workers, hear=hear, restarted=restarted, closing=cluster.close)
+    return PoolExecutor(
+        hire, workers=cluster.crew.workers, hear=hear, restarted=restarted, are_here=False,
+        closing=cluster.close,
+    )  # fmt: skip
 
 
 def process_executor(

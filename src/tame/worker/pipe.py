@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from tame.core.files import appending
-from tame.worker.environment import worker_environment
+from tame.worker.environment import LOOPBACK, worker_environment
 from tame.worker.executor import Place
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -112,7 +112,7 @@ def spawn(kind: str, *, log: Path | None, gpu: str = "") -> Pipe:
     written: IO[bytes] | int = subprocess.DEVNULL
     if log is not None:
         written = appending(log.parent, log.name)
-    own: Mapping[str, str] = {VISIBLE: gpu} if gpu else {}
+    own: Mapping[str, str] = {**LOOPBACK, **({VISIBLE: gpu} if gpu else {})}
     # -P: a file in the user's working folder that is named like a module must not be imported.
     command = [sys.executable, "-P", "-m", "tame.worker.serve", *([kind] if kind else [])]
     process = subprocess.Popen(

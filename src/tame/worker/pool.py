@@ -4,6 +4,9 @@ The first living one, the lead, carries out every command by itself but `advance
 trained together and how, and then all workers take those groups, one after another. So what is measured is measured
 once, and the groups are the same for any number of workers.
 
+What is fine-tuned is one network, and one group: where all workers are on this machine, they train it together, each on
+a part of every batch (`trial/ranks.py`). If one of them dies, all begin again with the last checkpoint.
+
 The weights of a trial are where it was trained last. Another worker takes them over from their checkpoint: every trial
 that goes on has one. A worker that dies is started again, and goes on from there; one that dies again and again is
 given up, and the others take its groups.
@@ -16,14 +19,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
+from shutil import rmtree
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from tame.core.errors import StoppedError
+from tame.core.errors import ApartError, StoppedError
 from tame.core.plain import from_plain, to_plain
-from tame.trial.commands import Advanced, Arranged, Commands, Message, Note
+from tame.trial.commands import Advanced, Arranged, Commands, Message, Note, Seat
 from tame.worker.client import Client
 from tame.worker.executor import Hear, Worker, WorkerLostError
-from tame.worker.process import lasting
+from tame.worker.process import MAX_RESTARTS, lasting
 from tame.worker.wire import Call, read_answer
 
 Values = Mapping[str, object]  # of a command, in plain values
@@ -78,17 +83,18 @@ Said = Message | _Restarted | _Ended
 class PoolExecutor:
     """Several workers as one executor.
 
-    hear: called, like restarted, in the thread that gives the commands, whichever worker a message comes from; closing:
-    called once all workers have ended.
+    hear: called, like restarted, in the thread that gives the commands, whichever worker a message comes from;
+    are_here: whether all workers are on this machine; closing: called once all workers have ended.
     """
 
     def __init__(
-        self, hire: Hire, *, workers: int, hear: Hear, restarted: Callable[[str], None],
+        self, hire: Hire, *, workers: int, hear: Hear, restarted: Callable[[str], None], are_here: bool = True,
         closing: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self.commands: Commands = Client(self.carry_out)
         self._hear = hear
         self._restarted = restarted
+        self._are_here = are_here
         self._closing = closing
         self._said: SimpleQueue[tuple[_Member, Said]] = SimpleQueue()
         self._is_round = self._is_interrupted = False
@@ -196,7 +202,8 @@ class PoolExecutor:
         for place, (group, how) in enumerate(zip(arranged.groups, arranged.hows, strict=True)):
             for trial in group:
                 asked[trial] |= {"how": to_plain(how), "group": place}
-        self._round([*arranged.groups], values, asked, at_once=arranged.at_once)
+        if not (self._are_here and arranged.is_shared and self._together([*asked], values, asked)):
+            self._round([*arranged.groups], values, asked, at_once=arranged.at_once)
         return to_plain(Advanced(engines=arranged.engines, preparing_s=arranged.preparing_s))
 
     def _arranged(self, values: Values) -> Arranged:
@@ -208,13 +215,37 @@ class PoolExecutor:
         given = {"trials": values["trials"], "folds": values["folds"], "workers": len(self._members)}
         return read_answer(Arranged, self._by_lead(Call("arrange", given)), name="arrange")
 
-    def _round(self, todo: list[Trials], values: Values, asked: Mapping[int, object], *, at_once: int) -> None:
+    def _together(self, trials: Sequence[int], values: Values, asked: Mapping[int, object]) -> bool:
+        """Has all workers train one group together; False where that is given up, or only one is left."""
+        attempt = 0
+        while len(self._members) > 1 and not self._is_interrupted:
+            attempt += 1
+            self._gather(trials)
+            self._by_lead(Call("hand_over", {"trials": trials}))
+            try:
+                with TemporaryDirectory(prefix="tame-together-") as folder:
+                    self._round([], values, asked, at_once=0, folder=folder)
+                return True
+            except ApartError as problem:
+                if attempt > MAX_RESTARTS:
+                    self._hear(Note(f"one worker goes on alone with trial {trials[0]}: {problem}"))
+                    break
+        return False
+
+    def _round(
+        self, todo: list[Trials], values: Values, asked: Mapping[int, object], *, at_once: int, folder: str = ""
+    ) -> None:
         """Has all groups trained, and ends when nobody trains any more, whatever has happened.
 
-        asked: what is asked of each trial.
+        asked: what is asked of each trial; folder: an empty one, where all workers train all that is asked together.
         """
         idle, num_busy, problem, is_deaf = list(self._members), 0, None, False
         self._is_round = True
+        if folder:
+            num_busy, trials = len(self._members), tuple(asked)
+            self._home |= dict.fromkeys(trials, self._members[0].number)
+            for member, call in zip(self._members, _seated(values, asked, num_busy, folder), strict=True):
+                self._threads.submit(self._train, member, [trials], [call])
         while True:
             while idle and todo and problem is None and not self._is_interrupted:
                 self._send(idle.pop(0), todo, values, asked, at_once=at_once)
@@ -226,8 +257,8 @@ class PoolExecutor:
             if isinstance(said, _Ended):
                 num_busy -= 1
                 if isinstance(said.problem, WorkerLostError):
-                    todo += said.groups  # last, in case it is they that end workers
-                    failed = self._lost(member, said.problem)
+                    todo += [] if folder else said.groups  # last, in case it is they that end workers
+                    failed = self._lost(member, said.problem) or (ApartError(str(said.problem)) if folder else None)
                 else:
                     idle.append(member)
                     failed = said.problem
@@ -242,6 +273,8 @@ class PoolExecutor:
                 problem = failed if problem is None or isinstance(problem, StoppedError) else problem
                 for other in self._members:
                     other.worker.interrupt()
+                if folder:  # whoever still waits there for the others, waits in vain
+                    rmtree(folder, ignore_errors=True)
         self._is_round = False
         if problem is None and todo:
             problem = StoppedError("stopped by the user")
@@ -261,12 +294,7 @@ class PoolExecutor:
         self, member: _Member, todo: list[Trials], values: Values, asked: Mapping[int, object], *, at_once: int
     ) -> None:
         """Gives a member its next groups, if possible those whose weights it has."""
-
-        def strangeness(group: Trials) -> int:
-            homes = {self._home.get(trial) for trial in group}
-            return 0 if member.number in homes else 1 if homes == {None} else 2
-
-        groups = sorted(todo, key=strangeness)[:at_once]
+        groups = sorted(todo, key=partial(_strangeness, self._home, member.number))[:at_once]
         for group in groups:
             todo.remove(group)
         trials = [trial for group in groups for trial in group]
@@ -301,6 +329,19 @@ class PoolExecutor:
             self._said.put((member, said))
         else:
             self._pass_on(member, said)
+
+
+def _strangeness(home: Mapping[int, int], number: int, group: Trials) -> int:
+    """Whose weights a group has: 0 if those of the worker of this number, 1 if none. home: of trials."""
+    homes = {home.get(trial) for trial in group}
+    return 0 if number in homes else 1 if homes == {None} else 2
+
+
+def _seated(values: Values, asked: Mapping[int, object], num: int, folder: str) -> list[Call]:
+    """What so many workers are told that train the same trials together, through this folder."""
+    every = {**values, "trials": [*asked.values()]}
+    seats = [to_plain(Seat(number=number, count=num, folder=folder)) for number in range(num)]
+    return [Call("advance_together", {**every, "seat": seat}) for seat in seats]
 
 
 def _named(values: Values) -> list[_Named]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from tame.core.errors import StoppedError, UsageError, WorkerError
+from tame.core.errors import ApartError, StoppedError, UsageError, WorkerError
 from tame.trial.commands import Commands, Doing, Message, Note, Rehearsed
 from tame.worker.client import Client
 from tame.worker.executor import Hear, Place, WorkerBug, WorkerLostError
@@ -30,6 +30,7 @@ from tame.worker.wire import (
 )
 
 MAX_RESTARTS = 3  # per command; a command that kills its process this often will do so again
+SHARED = ("advance_together",)  # commands that others wait in: a new process alone cannot go on with them
 LASTING = ("open", "tell", "learn", "network")  # commands that a new process must get before it can continue
 
 
@@ -125,6 +126,8 @@ class ProcessExecutor:
                 self._restarted(how)
                 self._way = self._open()
                 self._fresh = True
+                if call.name in SHARED:
+                    raise ApartError(f"the training process ended ({how})") from None
         raise AssertionError("the loop returns or raises")
 
     def _remember(self, call: Call) -> None:

@@ -45,8 +45,11 @@ ALONE: Mapping[str, str] = {
     **LOOPBACK, "RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_metrics_collection": "0",
     "RAY_agent_register_timeout_ms": "400000",
 }  # fmt: skip
-# What Ray prints on stdout is for people who look at it alone: there a study has its result.
-SILENT: Mapping[str, str] = {"RAY_DEDUP_LOGS": "1", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}
+# What Ray prints on stdout is for people who look at it alone: there a study has its result. What was said to a process
+# that has died meanwhile would be told with a traceback each time; whoever reads from it hears how it ended.
+SILENT: Mapping[str, str] = {
+    "RAY_DEDUP_LOGS": "1", "RAY_DEDUP_LOGS_SKIP_REGEX": "^", "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+}  # fmt: skip
 SERVERS = ("raylet", "gcs_server")  # the programs of a cluster without which it is none
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from tame.core.errors import StorageError, require
+from tame.core.errors import require
 from tame.core.probed import Probed
 from tame.core.rate_range import RateRange
 from tame.core.recipe import Recipe
@@ -23,29 +22,25 @@ from tame.kinds.materials import open_material
 from tame.parts.network import Build
 from tame.parts.unused_settings import refuse_unused
 from tame.store.checkpoints import Checkpoints
-from tame.trial.choose import Chooser, Group
+from tame.trial.choose import Chooser
 from tame.trial.commands import (
     Advanced,
     Arranged,
     Asked,
     AskedCopy,
-    Chosen,
     DeviceMemory,
     Doing,
-    EndedEarly,
     EngineMeasured,
     Fold,
-    How,
     MemberOf,
     MemoryUse,
     Note,
     Outputs,
     Plain,
-    PointMeasured,
     Priced,
     Progress,
     Rehearsed,
-    Saved,
+    Seat,
     StateOf,
     Unsealed,
     Validation,
@@ -53,17 +48,17 @@ from tame.trial.commands import (
 from tame.trial.measurements import Measurements
 from tame.trial.measurer import Measurer
 from tame.trial.member_states import MemberStates
-from tame.trial.own_module import is_out_of_memory
 from tame.trial.population import Member
 from tame.trial.probing import probe
 from tame.trial.rising_rates import tried_rates
-from tame.trial.side_by_side import Emit, Pulse, side_by_side
+from tame.trial.side_by_side import Emit
 from tame.trial.training_material import Room, Trained, check_parts
-from tame.trial.unit import Job, Unit
+from tame.trial.unit import Unit
 from tame.worker.bench import Bench, Learned
 from tame.worker.environment import usable_cores
 from tame.worker.judging import Judging
 from tame.worker.machine import peak_bytes, slowdown
+from tame.worker.training import Training
 
 
 class Trainer:
@@ -88,8 +83,8 @@ class Trainer:
             states = MemberStates(kept_in, note=lambda text: emit(Note(text)))
         kept = Measurements(cache / "engines.json", measured or {}, lambda key, value: emit(EngineMeasured(key, value)))
         self._bench = Bench(Chooser(kept, device, measurer=measurer), states, device, emit, share=share)
+        self._training = Training(self._bench, run)
         self._judging = Judging(self._bench)
-        self._run = run
         self._room = Room(
             cache=cache, under=under, study=study, device=device, build=build,
             doing=lambda what, limit_s: emit(Doing(what, limit_s)),
@@ -181,42 +176,15 @@ class Trainer:
     def advance(
         self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool
     ) -> Advanced:
-        bench = self._bench
-        recipes = [each.recipe for each in trials]
-        for each in trials:
-            # What is lost of another trial is trained again; a copy would begin from nothing, and be another network.
-            held = not each.inherited or bench.states.epoch(each.trial) >= each.inherited
-            lost = f"the weights that trial {each.trial} has from its parent are lost; begin the study again"
-            require(held, lost, error=StorageError)
-        is_arranged = all(each.group is not None for each in trials)
-        share = bench.share if is_arranged else 0
-        cores = bench.cores(recipes, share=share)
-        with bench.threads(cores, share=share):
-            begun = time.monotonic()
-            groups = self._arranged(trials, folds) if is_arranged else self._groups(trials, folds, cores)
-            preparing_s = time.monotonic() - begun
-            while groups:
-                self._tell(groups)
-                units = [Unit(group.jobs, group.lanes, metric, bench.states, keep_all=final) for group in groups]
-                todo = [partial(self._advance, unit, until) for unit in units]
-                onednn = [group.precision.onednn for group in groups]
-                failed = side_by_side(todo, cores=cores, emit=bench.emit, onednn=onednn)
-                groups = [own for place in failed for own in bench.smaller(groups[place], folds)]
-        return Advanced(engines=bench.chooser.uses(), preparing_s=preparing_s)
+        return self._training.advance(trials, folds=folds, until=until, metric=metric, final=final)
+
+    def advance_together(
+        self, trials: Sequence[Asked], *, folds: Sequence[Fold], until: int, metric: str, final: bool, seat: Seat
+    ) -> None:
+        self._training.advance_together(trials, folds=folds, until=until, metric=metric, final=final, seat=seat)
 
     def arrange(self, trials: Sequence[Asked], *, folds: Sequence[Fold], workers: int) -> Arranged:
-        bench, recipes = self._bench, [each.recipe for each in trials]
-        cores, begun = bench.cores(recipes), time.monotonic()
-        with bench.threads(cores):
-            groups = self._groups(trials, folds, max(cores, workers))
-        self._tell(groups)
-        return Arranged(
-            groups=tuple(tuple(job.trial for job in group.jobs) for group in groups),
-            hows=tuple(group.how for group in groups),
-            at_once=bench.cores(recipes, share=bench.share),
-            engines=bench.chooser.uses(),
-            preparing_s=time.monotonic() - begun,
-        )
+        return self._training.arrange(trials, folds=folds, workers=workers)
 
     def hand_over(self, trials: Sequence[int]) -> None:
         self._bench.states.hand_over(trials)
@@ -232,55 +200,6 @@ class Trainer:
 
     def forget(self, trials: Sequence[int], *, keep: Sequence[int]) -> None:
         self._bench.states.forget(trials, keep=keep)
-
-    def _tell(self, groups: Sequence[Group]) -> None:
-        """Tells in which way those trials are trained that begin now, or that memory is too short to train as they
-        began; in the order of trials, however they are grouped."""
-        begun = {job.trial: group.how for group in groups for job in group.jobs if job.how != group.how}
-        ways: dict[How, list[int]] = {}
-        for trial in sorted(begun):
-            ways.setdefault(begun[trial], []).append(trial)
-        for how, trials in ways.items():
-            self._bench.emit(Chosen(trials, how))
-
-    def _groups(self, trials: Sequence[Asked], folds: Sequence[Fold], at_least: int) -> list[Group]:
-        jobs = [Job(each.trial, each.recipe, each.how) for each in trials]
-        copied = {each.trial for each in trials if each.inherited}
-        return [group for own in self._apart(jobs, copied) for group in self._bench.groups(own, folds, at_least)]
-
-    def _arranged(self, trials: Sequence[Asked], folds: Sequence[Fold]) -> list[Group]:
-        jobs: dict[int | None, list[Job]] = {}
-        for each in trials:
-            jobs.setdefault(each.group, []).append(Job(each.trial, each.recipe, each.how))
-        return [group for own in jobs.values() for group in self._bench.arranged(own, folds)]
-
-    def _apart(self, jobs: Sequence[Job], copied: Collection[int]) -> list[list[Job]]:
-        """The jobs in sets that may be grouped: one set, unless it has copies and the jobs are at different epochs.
-
-        If a kill left the members of a group at different epochs, the group starts over, which a copy cannot.
-        """
-        if not copied:
-            return [list(jobs)]
-        epochs = {job.trial: self._bench.states.epoch(job.trial) for job in jobs}
-        return [[job for job in jobs if epochs[job.trial] == epoch] for epoch in sorted(set(epochs.values()))]
-
-    def _advance(self, unit: Unit, until: int, emit: Emit) -> bool:
-        """Trains a unit to a total of `until` epochs; returns False if memory ran out."""
-        trials = [job.trial for job in unit.jobs]
-        try:
-            self._run(
-                unit,
-                until=until,
-                emit=lambda trial, point: emit(PointMeasured(trial, point)),
-                saved=lambda: emit(Saved(trials)),
-                end=lambda trial, best: emit(EndedEarly(trial, best)),
-                between=Pulse(emit),
-            )
-        except RuntimeError as problem:
-            if not is_out_of_memory(problem):
-                raise
-            return False
-        return True
 
     # Evaluation ------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from typing import TypeVar, get_type_hints
 
 from tame.core.errors import (
+    ApartError,
     BudgetError,
     DataError,
     NothingTrainedError,
@@ -51,6 +52,7 @@ ERRORS: Mapping[str, type[TameError]] = {
     kind.__name__: kind
     for kind in (
         UsageError, DataError, NothingTrainedError, BudgetError, StorageError, RefusedError, WorkerError, ShapeError,
+        ApartError,
     )
 }  # fmt: skip
 
