@@ -197,7 +197,7 @@ def _on_one_seed(
     """
     again = 0 if patient in best_trials(study, plan, 1) else patient.best_epoch  # its weights were dropped
     num = min(MOST_REMEDIES, int((left - again) / patient.recipe.epochs))
-    if patient.state != "complete" or num < 1:
+    if patient.epochs < patient.recipe.epochs or num < 1:
         return None
     good = [change for change in changes if _trains(study, patient.recipe, change)][:num]
     if not good:
