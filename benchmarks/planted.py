@@ -49,11 +49,16 @@ class Plant:
 
 
 HIGH, LOW, NOISE = ("rate_too_high", "diverged"), ("rate_too_low",), ("learning_noise",)
+BY_HEART = ("memorised", "overfitting")  # too few epochs to see whether the validation loss rises
 STRONG, DUMMY, SQUASHED = ("over_regularised",), ("no_better_than_dummy",), ("squashed_outputs",)
 PLANTS = {
     "overfitting, wrong labels": Plant(causes=("overfitting",), width=256, rows=200, wrong=0.2, epochs=60),
     "overfitting, few rows": Plant(causes=("overfitting",), width=256, rows=100, epochs=80),
     "overfitting, wide": Plant(causes=("overfitting",), width=256, rows=300, wrong=0.1, lr=3e-3, epochs=40),
+    "memorised, deep": Plant(causes=BY_HEART, width=512, depth=3, rows=200, epochs=8, lr=2e-3),
+    "memorised, wide": Plant(causes=BY_HEART, width=1024, rows=150, epochs=6, lr=3e-3),
+    "memorised, deep and wide": Plant(causes=BY_HEART, width=1024, depth=3, rows=150, epochs=7, lr=2e-3),
+    "memorised, few rows": Plant(causes=BY_HEART, width=512, depth=3, rows=120, epochs=10, lr=2e-3),
     "rate too high, adamw 1": Plant(causes=HIGH, lr=1.0),
     "rate too high, sgd 5": Plant(causes=HIGH, optimizer="sgd", lr=5.0),
     "rate too high, adam 0.1": Plant(causes=HIGH, optimizer="adam", lr=0.1),
@@ -70,6 +75,9 @@ PLANTS = {
     "undertrained, slow": Plant(causes=("still_improving", *LOW), epochs=10, optimizer="sgd", lr=0.02),
     "underfitting, one unit": Plant(causes=("underfitting", "still_improving"), width=1, rows=2000),
     "underfitting, linear": Plant(causes=("underfitting", *DUMMY), depth=0, labels="product", rows=2000),
+    "underfitting, one unit alone": Plant(causes=("underfitting",), width=1, depth=1, rows=3000, epochs=40, lr=1e-2),
+    "underfitting, long": Plant(causes=("underfitting",), width=1, depth=1, rows=3000, epochs=60, lr=5e-3),
+    "underfitting, many rows": Plant(causes=("underfitting",), width=1, depth=1, rows=5000, epochs=30, lr=5e-3),
     "decay 100": Plant(causes=STRONG, decay=100.0),
     "decay 10": Plant(causes=STRONG, decay=10.0, rows=1500),
     "dropout 0.95": Plant(causes=STRONG, dropout=0.95),

@@ -154,6 +154,14 @@ def test_percentages_separators_and_shuffled_epochs_are_mended_and_said(tmp_path
         assert "in percent" in log.remarks[1]
 
 
+def test_epochs_that_begin_with_0_are_counted_from_1_and_said(tmp_path):
+    every = rows(train_loss=LOSS, valid_loss=VALID)
+    log = read_log(table(tmp_path / "log.csv", [{**row, "epoch": i} for i, row in enumerate(every)]), NONE)
+    assert [p.epoch for p in log.points] == list(range(1, len(LOSS) + 1))
+    assert log.remarks == ("the epochs of the file begin with 0; here they are counted from 1",)
+    assert not read_log(table(tmp_path / "log.csv", every), NONE).remarks
+
+
 def test_what_is_neither_a_share_nor_a_percentage_is_refused(tmp_path):
     with pytest.raises(DataError, match="accuracy of 530 is neither a share nor a percentage"):
         read_log(keras(tmp_path, val_accuracy=[530.0, *HELD[1:]]), NONE)

@@ -90,10 +90,19 @@ def test_no_spread_at_all_is_sure():
     assert difference_over_seeds(np.zeros((2, 3)))[1] == 1.0
 
 
-@pytest.mark.parametrize("shape", [(1, 9), (3, 1)])
-def test_one_seed_or_one_example_tells_nothing(shape):
-    with pytest.raises(ValueError, match="need two seeds and two examples"):
+@pytest.mark.parametrize("shape", [(0, 9), (3, 1)])
+def test_no_seed_or_one_example_tells_nothing(shape):
+    with pytest.raises(ValueError, match="need a seed and two examples"):
         difference_over_seeds(np.ones(shape))
+
+
+def test_of_one_seed_it_is_the_t_test_over_examples():
+    own = np.random.default_rng(0).normal(0.2, 1.0, 40)
+    found, chance = difference_over_seeds(own[None])
+    known = stats.ttest_1samp(own, 0.0)
+    assert chance == pytest.approx(known.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(known.confidence_interval(0.95)))
+    assert "one seed" in found.how
 
 
 def test_holms_values_are_those_of_his_paper():

@@ -232,6 +232,14 @@ def test_early_stopping_leaves_no_overfitting_and_is_an_end():
     assert rule(replace(short, kept_epoch=6), FACTS) is None
 
 
+@pytest.mark.parametrize(("rate", "is_high"), [(1e-1, True), (1e-6, False)])
+def test_losses_that_rise_at_a_rate_far_below_the_usual_one_do_not_make_it_too_high(rate, is_high):
+    losses = [2.3, 1.2, 1.1, 1.5, 1.7, 1.8, 1.9, 1.9]
+    trial = trial_of(losses, losses, [0.1] * 8, state="complete")
+    trial = replace(trial, recipe=trial.recipe.but({"optimizer.name": "adamw", "optimizer.lr": rate, "epochs": 8}))
+    assert ("rate_too_high" in {finding.code for finding in examine(trial, FACTS)}) is is_high
+
+
 @pytest.mark.parametrize(("name", "is_high"), [("adapted", False), ("mlp", True)])
 def test_adapters_beside_a_frozen_network_want_ten_times_the_rate_of_a_whole_one(name, is_high):
     recipe = Recipe().but({"model.name": name, "optimizer.name": "adamw", "optimizer.lr": 3e-3})

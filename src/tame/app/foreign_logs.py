@@ -184,9 +184,11 @@ def _of_rows(rows: Sequence[Mapping[str, object]], tool: str, where: str, named:
     is_by_epoch = own.lower().startswith("epoch")
     begins_at_zero = is_by_epoch and any(at == 0 for one in series.values() for at, _ in one)
     is_fraction = any(at != int(at) for one in series.values() for at, _ in one if math.isfinite(at))
+    remarks: list[str] = []
     if begins_at_zero and not is_fraction:
         series = {name: [(at + 1, value) for at, value in one] for name, one in series.items()}
-    return _of_series(series, tool, where, named, [], steps=is_fraction or not is_by_epoch)
+        remarks.append("the epochs of the file begin with 0; here they are counted from 1")
+    return _of_series(series, tool, where, named, remarks, steps=is_fraction or not is_by_epoch)
 
 
 # From series to rows -------------------------------------------------------------------------------------------------

@@ -281,6 +281,10 @@ class Recipe(_WorkedOut):
         """Examples in a full batch, given the number of training examples."""
         return max(1, num_examples) if self.batch_size == ALL else int(self.batch_size)
 
+    def steps(self, num_examples: int) -> int:
+        """Steps of all epochs, given the number of training examples."""
+        return self.epochs * max(1, -(-num_examples // self.batch(num_examples)))
+
     def flat(self) -> dict[str, Value]:
         """Every field by its dotted name."""
         if not hasattr(self, "_flat"):

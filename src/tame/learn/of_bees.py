@@ -279,8 +279,10 @@ def doctor(tutor: Tutor, given: Bet) -> Plain:
     findings = findings_of(own.as_trial(long), own.seen().facts)
     curve = {"trial": 0, "points": [point[:3] for point in own.trained(long).points]}
     treated = next((each for each in findings if is_treated(each.code)), None)
-    space, unknown_here = Space({}), frozenset(USUAL.flat()) - KNOWN
-    tried = [] if treated is None else changes_against(long.recipe, treated, space, fixed=unknown_here)
+    steps, unknown_here = long.recipe.steps(len(own.train)), frozenset(USUAL.flat()) - KNOWN
+    tried = [] if treated is None else changes_against(
+        long.recipe, treated, Space({}), steps=steps, fixed=unknown_here
+    )  # fmt: skip
     if treated is None or not tried:
         return {"curve": curve, "finding": None}
     found = _effect(own, tried[0], long)

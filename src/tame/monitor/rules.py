@@ -32,7 +32,7 @@ QUIET = 0.005  # of the loss: noise below is that of numbers and batches
 BACK = 0.12  # of all that the loss fell: a later rise by more is one
 OFTEN = 0.3  # of the epochs: rises by more than a twentieth this often are no way down
 BY_HEART, WILD = 0.25, 10.0  # of the first training loss, below which examples were learned by heart, unless so fast
-FAR_ABOVE, FAR_BELOW = 3.0, 0.3  # times the usual rate
+FAR_ABOVE, FAR_BELOW, FAR_LOWER = 3.0, 0.3, 0.01  # times the usual rate
 STEADY = -0.9  # Kendall's tau of a curve that does nothing but fall
 LONG = 20  # epochs: a run that is still on its way after these is not just short
 NO_GAP = 0.05  # of the training loss
@@ -112,10 +112,13 @@ def rate_too_high(trial: Trial, facts: Facts) -> Finding | None:
     """The steps are too large: the losses rise late, do not settle, or stopped moving at once.
 
     A loss that rose is compared with what it had reached, never with that of guessing: a large first loss is not a
-    rise. Where it stands still at the level of the dummy, the curve alone does not tell; the rate decides.
+    rise. Where it stands still at the level of the dummy, the curve alone does not tell; the rate decides. A rate far
+    below the usual one is not too high: what rises there is the noise of dropout and of batches.
     """
     case = Case(trial, facts)
     if trial.state == "diverged" or not case.has_train or len(case) < LEAST:
+        return None
+    if case.rate_ratio is not None and case.rate_ratio < FAR_LOWER:
         return None
     for look in (_rose_late, _does_not_settle, _froze, _learnt_nothing_at_a_high_rate):
         told = look(case)

@@ -45,10 +45,10 @@ def outcome(remedy: RemedyRow) -> str:
     own = remedy.difference
     if own is None:
         return f"{_UNCOMPARED.get(remedy.verdict, remedy.verdict)}: not kept"
-    how = "at no cost: its curve had shown it" if remedy.is_free else count(len(remedy.trials), "seed")
+    how = "at no cost" if remedy.is_free else count(len(remedy.trials), "seed")
     said = f"validation loss {change(own.value)} ({change(own.low)} to {change(own.high)}), {how}"
     if remedy.kept:
-        return f"{said}: kept"
+        return f"{said}: {'kept' if remedy.verdict == 'helped' else 'too little to tell, kept as a candidate'}"
     return f"{said}: {'worse' if remedy.verdict == 'hurt' else 'no real difference'}, not kept"
 
 

@@ -2,7 +2,9 @@
 
 A case is a finding about a trial, the patient, and remedies that each differ from it in one field. They train the same
 epochs with the same seeds, folds and batches as the patient beside them; where their shapes allow it, all of them are
-one population. Everything is decided from the events so far, so that a study that was killed decides the same.
+one population. Compared is what would be delivered, at a temperature: that alone makes overconfidence good again, and
+what does no more than that is no remedy. Everything is decided from the events so far, so that a study that was killed
+decides the same.
 """
 
 from __future__ import annotations
@@ -16,20 +18,20 @@ import numpy as np
 from tame.adjust.searcher import searched
 from tame.core.config import LANGUAGE, default_metric
 from tame.core.errors import UsageError
-from tame.core.evaluation import Difference
 from tame.core.recipe import Recipe, Value
-from tame.core.records import LOST, REMEDY, Decision, Event, Finding, Trial, decision_event, early_stop_event
+from tame.core.records import LOST, REMEDY, Decision, Event, Finding, Trial, decision_event
 from tame.core.rng import stream_seed
 from tame.core.space import field_of, parse_dimension
 from tame.evaluate.over_seeds import difference_over_seeds, holm
 from tame.evaluate.score import REGRESSION, Judged, losses
+from tame.evaluate.temperature import tempered
 from tame.kinds.kind import Data
-from tame.monitor.curves import noise
-from tame.monitor.prescriptions import Changed, changes_against, is_alike, is_treated
+from tame.monitor.prescriptions import Changed, changes_against, is_alike
 from tame.report.case_words import came_of_it, change_words, tries
 from tame.study.case_rows import row_of
 from tame.study.events import Outcome, Prescribed, Remedied, Tried, event_of
 from tame.study.finalist import validation
+from tame.study.finalists import best_trials
 from tame.study.fitting import GOING, epochs_in
 from tame.study.plan import Plan
 from tame.study.reserve import FIELDS
@@ -38,13 +40,12 @@ from tame.study.set_up import unexplained
 from tame.study.space import space_of
 from tame.study.state import Case, State
 
-SHARE = 0.2  # of the epochs of the search, that remedies may train
+SHARE = 0.2  # of all epochs of the search, those of remedies among them, that remedies may train
 SEEDS = 3  # of each remedy, and of the patient beside it
 PATIENTS = 3  # trials that are treated while the search goes on
 MOST_REMEDIES = 4  # of one case
 FROM, LEAST_EPOCHS = 0.3, 5  # share and number of epochs from which on a trial is examined
 CHANCE = 0.05
-Z = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def treat(study: Study, data: Data, plan: Plan, decisions: Sequence[Decision], *
     for case in open_cases:
         events += _judge(study, data, plan, case)
     if not open_cases:
-        events += _prescribe(study, plan, decisions, left_s=left_s)
+        events += _prescribe(study, data, plan, decisions, left_s=left_s)
     return Treated(events, bool(events))
 
 
@@ -97,34 +98,25 @@ def _lowest(trial: Trial) -> float:
     return min((p.valid_loss for p in trial.curve.points if p.valid_loss is not None), default=math.inf)
 
 
-def _findings(study: Study, plan: Plan, trial: Trial) -> list[Finding]:
-    """What is treated in a trial. One that only stops in time has what its patient had, which its own curve hides."""
-    for case in study.state.cases:
-        if case.prescribed.tried[0].is_free and case.prescribed.first == trial.number:
-            own = case.prescribed
-            return [Finding(own.code, own.seen, "info", own.evidence, trial=trial.number)]
-    return [finding for finding in unexplained(study, plan, trial) if is_treated(finding.code)]
+def _prescribe(study: Study, data: Data, plan: Plan, decisions: Sequence[Decision], *, left_s: float) -> list[Event]:
+    """The events that start remedies, as many as there are epochs for.
 
-
-def _prescribe(study: Study, plan: Plan, decisions: Sequence[Decision], *, left_s: float) -> list[Event]:
-    """The events that start remedies, as many as there are epochs for. One that costs nothing is kept at once."""
+    What costs no training, to stop in time, is left to the finalists, whose seeds show more than one.
+    """
     goes_on = any(decision.kind in GOING for decision in decisions)
     number = max(study.history.trials, default=-1) + 1 + sum(each.recipe is not None for each in decisions)
     left, treated = _allowed(study, left_s), {(c.prescribed.patient, c.prescribed.code) for c in study.state.cases}
     events: list[Event] = []
     for patient in patients(study.state, PATIENTS if goes_on else FIELDS[0][0]):
-        for finding in _findings(study, plan, patient):
+        for finding in unexplained(study, plan, patient):
             if any(patient.number == known and is_alike(finding.code, code) for known, code in treated):
                 continue
-            changes = changes_for(study, patient, finding)
+            changes = [each for each in changes_for(study, data, patient, finding) if not each.is_free]
             if not changes:
                 continue
-            if changes[0].is_free:
-                found = _stopped_in_time(study, patient, finding, changes[0], number)
-            else:
-                found = _paid(study, patient, finding, changes, number, left=left)
-                if found is None and not goes_on:
-                    found = _on_one_seed(study, patient, finding, changes, number, left=left)
+            found = _paid(study, patient, finding, changes, number, left=left)
+            if found is None and not goes_on:
+                found = _on_one_seed(study, plan, patient, finding, changes, number, left=left)
             if found is not None:
                 case, own = found
                 number, left = number + len(case.trials), left - case.epochs
@@ -133,13 +125,14 @@ def _prescribe(study: Study, plan: Plan, decisions: Sequence[Decision], *, left_
     return events
 
 
-def changes_for(study: Study, patient: Trial, finding: Finding) -> list[Changed]:
+def changes_for(study: Study, data: Data, patient: Trial, finding: Finding) -> list[Changed]:
     """What may be tried against a finding, the first to try first. What the user set stays, and in ranges that the user
     gave; those of TAME are a guess, unless they must not be widened."""
-    space, own = space_of(study.state), study.config
+    space, own, recipe = space_of(study.state), study.config, patient.recipe
+    num = round(len(data.rows) * (1 - 1 / data.split.folds)) if data.split.folds > 1 else len(data.split.rows("train"))
     asked = {field_of(parse_dimension(text)[0]) for text in own.space}
     return changes_against(
-        patient.recipe, finding, space, fixed=[name.removeprefix("recipe.") for name in own.set],
+        recipe, finding, space, steps=recipe.steps(num), fixed=[name.removeprefix("recipe.") for name in own.set],
         free=[field for field in space.fields if field not in asked] if own.widen else [],
     )  # fmt: skip
 
@@ -147,41 +140,10 @@ def changes_for(study: Study, patient: Trial, finding: Finding) -> list[Changed]
 def _allowed(study: Study, left_s: float) -> float:
     """The epochs that remedies may still train: a share of those of the search, within the time that is left."""
     spent = sum(case.prescribed.epochs for case in study.state.cases)
-    allowed = SHARE * sum(trial.trained for trial in searched(study.history)) - spent
+    allowed = SHARE / (1 - SHARE) * sum(trial.trained for trial in searched(study.history)) - spent
     if study.is_over:
         return 0.0
     return allowed if math.isinf(left_s) else min(allowed, epochs_in(study.state, left_s))
-
-
-def _stopped_in_time(
-    study: Study, patient: Trial, finding: Finding, change: Changed, number: int
-) -> tuple[Prescribed, list[Event]] | None:  # fmt: skip
-    """The remedy that costs nothing: to stop once the validation loss no longer falls, and keep the best epoch.
-
-    The patient's own curve shows what comes of it, since nothing else in training changes. None while the patient still
-    trains and would not have stopped yet, and where the best epoch is lower by no more than the noise of the curve,
-    which the lowest of many epochs always is.
-    """
-    known = stop_of(patient, int(change.to))
-    if known is None or known[0] >= known[1] or not _trains(study, patient.recipe, change):
-        return None
-    best, last = known
-    before, after = patient.loss, next(p.valid_loss for p in patient.curve.points if p.epoch == best)
-    assert after is not None
-    gain = along(patient, after - before)
-    if not gain.is_real:
-        return None
-    recipe = patient.recipe.but({change.field: change.to})
-    case = _case_of(patient, finding, (_tried(patient, change, (number,)),), beside=(), epochs=0)
-    reason = f"{_named(patient, change)} against {finding.code} of trial {patient.number}: its curve shows the outcome"
-    outcome = Outcome(trial=number, verdict="helped", kept=True, difference=gain)
-    remedied = Remedied(trial=number, outcomes=(outcome,))
-    for line in came_of_it(row_of(Case(case, remedied))):
-        study.watcher.note(line)
-    return case, [
-        decision_event(Decision("copy", number, reason, last, recipe, REMEDY, patient.number)),
-        early_stop_event(number, best), event_of(case), event_of(remedied),
-    ]  # fmt: skip
 
 
 def stop_of(trial: Trial, patience: int) -> tuple[int, int] | None:
@@ -198,13 +160,6 @@ def stop_of(trial: Trial, patience: int) -> tuple[int, int] | None:
         elif point.epoch - best >= patience:
             return best, point.epoch
     return (best, trial.epochs) if best and trial.epochs >= trial.recipe.epochs else None
-
-
-def along(patient: Trial, value: float) -> Difference:
-    """A difference between two epochs of one curve, with the noise of that curve."""
-    valid = [point.valid_loss for point in patient.curve.points if point.valid_loss is not None]
-    half = Z * math.sqrt(2) * noise(valid)
-    return Difference(value, value - half, value + half, len(valid), "two epochs of one curve, with its noise")
 
 
 def _paid(
@@ -233,17 +188,18 @@ def _paid(
 
 
 def _on_one_seed(
-    study: Study, patient: Trial, finding: Finding, changes: Sequence[Changed], number: int, *, left: float
+    study: Study, plan: Plan, patient: Trial, finding: Finding, changes: Sequence[Changed], number: int, *, left: float,
 ) -> tuple[Prescribed, list[Event]] | None:  # fmt: skip
     """The remedies of a search that was too short to repeat its patients: trained once, with the patient's own seed,
-    and compared with the curve that is known of it. What helps is a candidate, which the finalists try on fresh seeds.
+    and compared with it. What helps is a candidate, which the finalists try on fresh seeds.
 
     None of a patient that was not trained to its end, and if not even one remedy fits into the epochs that are left.
     """
-    num = min(MOST_REMEDIES, int(left / patient.recipe.epochs))
-    if patient.state != "complete" or num < 1:
+    again = 0 if patient in best_trials(study, plan, 1) else patient.best_epoch  # its weights were dropped
+    num = min(MOST_REMEDIES, int((left - again) / patient.recipe.epochs))
+    if patient.epochs < patient.recipe.epochs or num < 1:
         return None
-    good = [change for change in changes if not change.is_free and _trains(study, patient.recipe, change)][:num]
+    good = [change for change in changes if _trains(study, patient.recipe, change)][:num]
     if not good:
         return None
     tried = tuple(_tried(patient, change, (number + i,)) for i, change in enumerate(good))
@@ -251,7 +207,7 @@ def _on_one_seed(
     for own, change in zip(tried, good, strict=True):
         reason = f"{_named(patient, change)} against {finding.code} of trial {patient.number}"
         starts += _starts(patient, own.trials, change, [patient.recipe.seed], reason=reason)
-    case = _case_of(patient, finding, tried, beside=(), epochs=patient.recipe.epochs * len(starts))
+    case = _case_of(patient, finding, tried, beside=(), epochs=again + patient.recipe.epochs * len(starts))
     study.watcher.note(tries(row_of(Case(case))))
     return case, [*map(decision_event, starts), event_of(case)]
 
@@ -305,18 +261,14 @@ def _judge(study: Study, data: Data, plan: Plan, case: Case) -> list[Event]:
 
     def lost_of(trial: Trial) -> Lost:
         if trial.number not in lost:
-            lost[trial.number] = lost_in(validation(study, data, plan, trial))
+            lost[trial.number] = lost_in(validation(study, data, plan, trial), seed=study.config.seed)
         return lost[trial.number]
 
     outcomes = []
     for tried in own.tried:
-        if not own.beside:
-            outcomes.append(on_one_seed(trials[tried.trials[0]], trials[own.patient]))
-            continue
-        pairs = [(trials[a], trials[b]) for a, b in zip(tried.trials, own.beside, strict=True)]
+        pairs = [(trials[a], trials[b]) for a, b in zip(tried.trials, own.beside or (own.patient,), strict=True)]
         outcomes.append(compared(tried.trials[0], pairs, lost_of))
-    chances = holm([1.0 if each.chance is None else float(each.chance) for each in outcomes])
-    outcomes = [with_verdict(each, chance) for each, chance in zip(outcomes, chances, strict=True)]
+    outcomes = with_verdicts(outcomes, one_seed=not own.beside)
     remedied = Remedied(trial=own.first, outcomes=tuple(outcomes))
     for line in came_of_it(row_of(replace(case, remedied=remedied))):
         study.watcher.note(line)
@@ -333,11 +285,13 @@ class Lost:
     groups: np.ndarray | None
 
 
-def lost_in(judged: Judged) -> Lost:
-    if judged.task == REGRESSION:
-        return Lost(losses("rmse", judged) / max(float(judged.target.var()), 1e-300), judged.groups)
-    own = default_metric(LANGUAGE) if judged.task == LANGUAGE else "log_loss"
-    return Lost(losses(own, judged), judged.groups)
+def lost_in(judged: Judged, *, seed: int) -> Lost:
+    """The loss as it would be delivered: at the temperature that the examples of other folds give."""
+    (fair,) = tempered([judged], seed=seed)[1]
+    if fair.task == REGRESSION:
+        return Lost(losses("rmse", fair) / max(float(fair.target.var()), 1e-300), fair.groups)
+    own = default_metric(LANGUAGE) if fair.task == LANGUAGE else "log_loss"
+    return Lost(losses(own, fair), fair.groups)
 
 
 def compared(first: int, pairs: Sequence[tuple[Trial, Trial]], lost_of: Callable[[Trial], Lost]) -> Outcome:
@@ -348,29 +302,33 @@ def compared(first: int, pairs: Sequence[tuple[Trial, Trial]], lost_of: Callable
         return Outcome(trial=first, verdict="diverged")
     sound = [pair for pair in pairs if all(trial.state not in LOST for trial in pair)]
     seeds = [(lost_of(remedy), lost_of(patient)) for remedy, patient in sound]
-    if len(seeds) < 2 or len(seeds[0][0].each) < 2:
+    if len(seeds) < min(2, len(pairs)) or len(seeds[0][0].each) < 2:
         return Outcome(trial=first, verdict="no real difference")
     apart = np.stack([remedy.each - patient.each for remedy, patient in seeds])
     found, chance = difference_over_seeds(apart, seeds[0][0].groups)
     return Outcome(trial=first, verdict="no real difference", difference=found, chance=chance)
 
 
-def on_one_seed(remedy: Trial, patient: Trial) -> Outcome:
-    """A remedy beside the curve of its patient, both of one seed, with the noise of both curves."""
-    if remedy.state in LOST:
-        return Outcome(trial=remedy.number, verdict="diverged")
-    if remedy.state != "complete" and remedy.epochs < remedy.until:
-        return Outcome(trial=remedy.number, verdict="not finished")
-    value = remedy.loss - patient.loss
-    half = math.hypot(*(along(trial, 0.0).high for trial in (remedy, patient))) / math.sqrt(2)
-    how = "one seed, with the noise of both curves"
-    found = Difference(value, value - half, value + half, len(remedy.curve.points), how)
-    chance = math.erfc(Z / math.sqrt(2) * abs(value) / half) if half else float(value == 0)
-    return Outcome(trial=remedy.number, verdict="no real difference", difference=found, chance=chance)
+def with_verdicts(outcomes: Sequence[Outcome], *, one_seed: bool = False) -> list[Outcome]:
+    """The outcomes with what their p-values say, raised for all remedies of the case. A loss is better lower.
+
+    one_seed: where so little shows nothing, the remedy with the lowest loss below that of the patient is kept all the
+    same: a candidate like any trial of the search, which fresh seeds of the finalists judge.
+    """
+    chances = holm([1.0 if each.chance is None else float(each.chance) for each in outcomes])
+    found = [_with_verdict(each, chance) for each, chance in zip(outcomes, chances, strict=True)]
+    if one_seed and not any(each.kept for each in found):
+        lower = [each for each in found if each.difference is not None and each.difference.value < 0]
+        best = min(lower, key=_value, default=None)
+        found = [replace(each, kept=each is best) for each in found]
+    return found
 
 
-def with_verdict(outcome: Outcome, chance: float) -> Outcome:
-    """The outcome with what the p-value says that was raised for all remedies of the case. A loss is better lower."""
+def _value(outcome: Outcome) -> float:
+    return math.inf if outcome.difference is None else float(outcome.difference.value)
+
+
+def _with_verdict(outcome: Outcome, chance: float) -> Outcome:
     if outcome.difference is None:
         return outcome
     if chance >= CHANCE:

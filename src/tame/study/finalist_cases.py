@@ -14,7 +14,7 @@ from tame.kinds.kind import Data
 from tame.monitor.prescriptions import Changed, is_treated
 from tame.report.case_words import came_of_it
 from tame.study.case_rows import row_of
-from tame.study.cases import along, changes_for, compared, lost_in, stop_of, with_verdict
+from tame.study.cases import changes_for, compared, lost_in, stop_of, with_verdicts
 from tame.study.events import Outcome, Prescribed, Remedied, Tried, event_of
 from tame.study.finalist import Finalist, together, validation
 from tame.study.finalists import again, seeds_of
@@ -50,7 +50,7 @@ def _examine(study: Study, data: Data, plan: Plan, finalist: Finalist) -> list[E
     """The events of a finalist that is stopped in time; none if it does not overfit, if the search has found a remedy
     for it, which is then a finalist itself, or if there is no time."""
     patient = study.history.trials[finalist.from_trial]
-    found = _finding(study, plan, finalist, patient)
+    found = _finding(study, data, plan, finalist, patient)
     if found is None or any(trial.against == patient.number for trial in study.state.kept_remedies):
         return []
     finding, change = found
@@ -62,7 +62,9 @@ def _examine(study: Study, data: Data, plan: Plan, finalist: Finalist) -> list[E
     return _stopped(study, data, plan, finalist, finding, change, stops)
 
 
-def _finding(study: Study, plan: Plan, finalist: Finalist, patient: Trial) -> tuple[Finding, Changed] | None:
+def _finding(
+    study: Study, data: Data, plan: Plan, finalist: Finalist, patient: Trial
+) -> tuple[Finding, Changed] | None:  # fmt: skip
     """What most fresh seeds of a finalist show, if stopping in time helps against it."""
     fresh = [trial for trial in finalist.trials if trial.is_finalist and trial.state == "complete"]
     if len(fresh) < len(finalist.trials) or patient.parent is not None:
@@ -73,7 +75,7 @@ def _finding(study: Study, plan: Plan, finalist: Finalist, patient: Trial) -> tu
             if is_treated(finding.code):
                 shown.setdefault(finding.code, []).append(finding)
     for findings in shown.values():
-        first = changes_for(study, finalist.trials[0], findings[0])[:1]
+        first = changes_for(study, data, finalist.trials[0], findings[0])[:1]
         if 2 * len(findings) > len(fresh) and first and first[0].is_free:
             return findings[0], first[0]
     return None
@@ -115,14 +117,8 @@ def _stopped(
 
 
 def _outcome(study: Study, data: Data, plan: Plan, finalist: Finalist, seeds: Sequence[Trial]) -> Outcome:
-    """Whether the seeds that are stopped in time have a lower loss than those that are not."""
-    if len(seeds) == 1:
-        (trial,), (stopped,) = finalist.trials, seeds
-        before, after = (next(p for p in trial.curve.points if p.epoch == each.best_epoch) for each in (trial, stopped))
-        assert before.valid_loss is not None
-        assert after.valid_loss is not None
-        gain = along(trial, after.valid_loss - before.valid_loss)
-        return Outcome(trial=stopped.number, verdict="helped", kept=True, difference=gain)
-    pairs = list(zip(seeds, finalist.trials, strict=True))
-    found = compared(seeds[0].number, pairs, lambda trial: lost_in(validation(study, data, plan, trial)))
-    return found if found.chance is None else with_verdict(found, float(found.chance))
+    """Whether the seeds that are stopped in time have a lower loss than those that are not, as delivered."""
+    pairs, seed = list(zip(seeds, finalist.trials, strict=True)), study.config.seed
+    lost = {t.number: lost_in(validation(study, data, plan, t), seed=seed) for pair in pairs for t in pair}
+    (found,) = with_verdicts([compared(seeds[0].number, pairs, lambda trial: lost[trial.number])])
+    return found

@@ -86,11 +86,10 @@ def _changed(code: str, example: Example) -> Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CureExample:
-    """A recipe in which a cure changes something. finding: against which it is tried."""
+    """A recipe in which a cure changes something. steps: of a training with it."""
 
     recipe: Recipe
-    finding: Finding = field(default_factory=lambda: Finding("overfitting", "as it was seen", "warning", {}))
-    space: Space = field(default_factory=lambda: Space({}))
+    steps: int = 1000
 
 
 CureLaw = Callable[[str, CureExample], None]
@@ -115,7 +114,7 @@ def it_comes_to_an_end(name: str, example: CureExample) -> None:
     """Applied to its own outcome again and again, it stays within what a recipe may have, or has nothing to change."""
     recipe = example.recipe
     for _ in range(50):
-        change = CURES.get(name)(recipe, example.finding, example.space)
+        change = CURES.get(name)(recipe, example.steps)
         if change is None:
             return
         try:
@@ -133,6 +132,6 @@ CURE_LAWS: tuple[CureLaw, ...] = (
 
 
 def _cured(name: str, example: CureExample) -> Changed:
-    change = CURES.get(name)(example.recipe, example.finding, example.space)
+    change = CURES.get(name)(example.recipe, example.steps)
     assert change is not None, f"{name} changes nothing in its example"
     return change
