@@ -54,7 +54,7 @@ def tuned_task(recipe: Recipe, *, weighted: bool = False) -> TunedTask:
     for head in heads.values():
         init_module(head, seed=0)
     mean, std = torch.full((1, 3, 1, 1), 127.0), torch.full((1, 3, 1, 1), 60.0)
-    return TunedTask(lower, upper_part(), mean, std, heads, pixels, examples, CPU)
+    return TunedTask(lower, upper_part(), ("0",), mean, std, heads, pixels, examples, CPU)
 
 
 def train(engine: Serial, recipe: Recipe) -> dict[str, np.ndarray]:
