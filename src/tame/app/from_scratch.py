@@ -18,11 +18,11 @@ from tame.evaluate.score import judged_from, score
 from tame.study.session import Study
 from tame.trial.commands import Commands, MemberOf, StateOf
 
-SIZE = 48  # pixels: from random weights, more epochs are worth more than more pixels
+SIZE = 40  # pixels: from random weights, more epochs are worth more than more pixels
 RECIPE: Mapping[str, Value] = {
     "input.size": SIZE, "input.crop": 1.0, "input.views": 2, "optimizer.name": "adamw", "optimizer.lr": 3e-3,
     "optimizer.weight_decay": 5e-2, "schedule.name": "cosine", "schedule.warmup": 0.1, "loss.label_smoothing": 0.1,
-    "augment.flip": True, "augment.crop": 0.1, "batch_size": 32,
+    "augment.flip": True, "augment.crop": 0.1, "batch_size": 64,
 }  # fmt: skip
 JUDGING = 0.5  # of an epoch: what judging the sealed part takes
 LEAST_EPOCHS, MOST_EPOCHS = 4, 60  # fewer are no comparison: the network has hardly moved
