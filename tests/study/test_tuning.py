@@ -22,7 +22,7 @@ from tame.data.split import Sealed, Split
 from tame.kinds.kind import Data, Tuning
 from tame.study.draft import TuningPlan, draft
 from tame.study.plan import TUNE_EPOCHS
-from tame.study.tuning import VARIED, _begun
+from tame.study.tuning import _begun, varied
 
 SPACE = Space({"optimizer.lr": Float(1e-4, 1e-1, log=True)})
 COSTS = {3: 1.5, 2: 1.25, 1: 1.0}  # of an epoch, by the number of blocks
@@ -95,6 +95,13 @@ def test_where_nothing_is_fine_tuned_it_is_said_why(changes, why):
     assert why in found.why
 
 
+@pytest.mark.parametrize("rate", [5e-4, 2e-4])
+def test_half_the_rate_is_half_of_that_of_the_first_training(rate):
+    first = Recipe().but({"model.unfrozen": 2, "optimizer.lr": rate})
+    (halved,) = [changes["optimizer.lr"] for changes, why in varied(first) if why == "half the rate"]
+    assert halved == rate / 2
+
+
 def test_what_judging_the_test_part_again_takes_is_left():
     few, many = (begun(left_s=18.0, sealed=rows)[0] for rows in (0, 4000))
     assert many.recipe.epochs < few.recipe.epochs
@@ -137,10 +144,11 @@ def test_a_study_of_texts_fine_tunes_their_encoder_or_says_why_not(tmp_path):
         assert result["fine_tuning"]["difference"]["n"] == 96, "of all examples that are not sealed"
     tuned = [t for t in tame.show(tmp_path / "s")["trials"] if t["origin"] == FINE_TUNED]
     if tuned and tuned[0]["recipe"]["epochs"] == TUNE_EPOCHS[1]:
+        every = varied(Recipe.from_flat(tuned[0]["recipe"]))
         others = [
-            {name: t["recipe"][name] for name in changes} for t, (changes, _) in zip(tuned[1:], VARIED, strict=False)
+            {name: t["recipe"][name] for name in changes} for t, (changes, _) in zip(tuned[1:], every, strict=False)
         ]
         assert others, "there is time for more than one"
-        assert others == [dict(changes) for changes, _ in VARIED[: len(others)]]
+        assert others == [dict(changes) for changes, _ in every[: len(others)]]
     html = (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
     assert "Fine-tuning" in html

@@ -27,14 +27,6 @@ from tame.study.test import ended, folds_of, test
 ENOUGH = 6  # epochs after which more gain little
 JUDGED = 500  # training examples that a fine-tuned network passes again once it is chosen, at most
 ROOM = 1.2  # times the forecast of a further training, that must be left for it
-# Further trainings, where there is time: the same one, but for this. Howard and Ruder, Universal Language Model
-# Fine-tuning for Text Classification (2018).
-VARIED: Sequence[tuple[Mapping[str, Value], str]] = (
-    ({"model.stage_rate": 0.6}, "earlier stages change more slowly, since what they say is more general"),
-    ({"model.thaw": 0.5}, "stages begin to be trained one after another, the last one first"),
-    ({"model.stage_rate": 0.6, "model.thaw": 0.5}, "later stages begin first, and change more"),
-    ({"optimizer.lr": 2.5e-4}, "half the rate"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +54,12 @@ def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) 
         _start(study, begun.recipe, begun.why)
     plan = replace(plan, end_s=plan.end_s + begun.later_s)
     _train(study, plan, _tuned(study)[0], tuning)
-    for place, (changes, why) in enumerate(VARIED, start=1):
+    for place, (changes, why) in enumerate(varied(_tuned(study)[0].recipe), start=1):
         if len(_tuned(study)) == place:
-            first = _tuned(study)[0].recipe
+            first = _tuned(study)[0]
             if not _has_room(study, data, plan, first):
                 break
-            _start(study, first.but(changes), why)
+            _start(study, first.recipe.but(changes), why)
         _train(study, plan, _tuned(study)[place], tuning)
     usable = [trial for trial in _tuned(study) if trial.state != "diverged" and trial.epochs]
     if not usable:
@@ -76,6 +68,19 @@ def fine_tune(study: Study, data: Data, plan: Plan, frozen: Sequence[Finalist]) 
         study.keep(TuningJudged(kept=False, why=why))
         return
     _judge(study, data, plan, min(usable, key=lambda trial: trial.loss), best, tuning)
+
+
+def varied(first: Recipe) -> Sequence[tuple[Mapping[str, Value], str]]:
+    """What further trainings change of the first one, where there is time for them, and why.
+
+    Source: Howard and Ruder, Universal Language Model Fine-tuning for Text Classification (2018).
+    """
+    return (
+        ({"model.stage_rate": 0.6}, "earlier stages change more slowly, since what they say is more general"),
+        ({"model.thaw": 0.5}, "stages begin to be trained one after another, the last one first"),
+        ({"model.stage_rate": 0.6, "model.thaw": 0.5}, "later stages begin first, and change more"),
+        ({"optimizer.lr": first.optimizer.lr / 2}, "half the rate"),
+    )
 
 
 def _tuned(study: Study) -> list[Trial]:
@@ -99,15 +104,15 @@ def _train(study: Study, plan: Plan, trial: Trial, tuning: Tuning) -> None:
         study.keep(decision_event(ended(trial)))
 
 
-def _has_room(study: Study, data: Data, plan: Plan, first: Recipe) -> bool:
+def _has_room(study: Study, data: Data, plan: Plan, first: Trial) -> bool:
     """Whether there is time for another training like the first, which had all the epochs that are worth it."""
-    if first.model.unfrozen < 2 or first.epochs < TUNE_EPOCHS[1] or study.state.stop_asked:
+    recipe = first.recipe
+    if recipe.model.unfrozen < 2 or recipe.epochs < TUNE_EPOCHS[1] or study.state.stop_asked:
         return False
-    trial = _tuned(study)[0]
-    if trial.state == "diverged" or trial.epochs < first.epochs:
+    if first.state == "diverged" or first.epochs < recipe.epochs:
         return False
-    epoch_s = study.worker.rehearse(first, folds=folds_of(plan, trial)).epoch_s
-    return ROOM * epoch_s * first.epochs * data.num_runs <= study.left_s - plan.end_s
+    epoch_s = study.worker.rehearse(recipe, folds=folds_of(plan, first)).epoch_s
+    return ROOM * epoch_s * recipe.epochs * data.num_runs <= study.left_s - plan.end_s
 
 
 def _begun(study: Study, data: Data, plan: Plan, best: Finalist, tuning: Tuning) -> Begun:
